@@ -1,0 +1,32 @@
+# jail-task-driver: the only entrance. Works under GNU make and BSD make.
+# `make` alone prints the targets.
+
+PY = .venv/bin/python
+
+.PHONY: help setup run test check fmt lint type arch bench sweep clean
+
+help: ## print the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | sort
+
+setup: ## make .venv with everything in it
+	@sh scripts/setup.sh
+
+test: setup ## run all tests (under 10 minutes on 2 cores)
+	@sh scripts/test.sh
+
+check: lint type arch test ## lint, types, import layers, tests
+
+fmt: setup ## format the code
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix-only --quiet .
+
+lint: setup ## ruff: format and rules
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check .
+
+type: setup ## mypy, strict
+	@.venv/bin/mypy
+
+arch: setup ## import layers
+	@.venv/bin/lint-imports
+
+clean: ## remove what the targets made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

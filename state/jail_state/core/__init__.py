@@ -1,0 +1,1 @@
+"""Pure: lifecycle, events, decisions. No I/O, no clock."""

@@ -1,0 +1,1 @@
+"""The event store on SQLite, and its in-memory fake."""
