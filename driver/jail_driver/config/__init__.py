@@ -1,0 +1,1 @@
+"""Task configuration and plugin options: tables, schemas, checks. Pure but for the files named by a job."""
