@@ -7,7 +7,7 @@ of Nomad.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # dataclass fields are read at run time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any

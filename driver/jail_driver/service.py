@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping  # noqa: TC003  # signatures are read by the type checker
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from jail_driver.model import (  # noqa: TC001
+from jail_driver.model import (
     DriverTaskEvent,
     ExecOutcome,
     ExitResult,
