@@ -1,0 +1,1 @@
+"""What makes this program a go-plugin: handshake, standard services, serving."""

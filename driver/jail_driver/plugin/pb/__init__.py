@@ -1,0 +1,1 @@
+"""Generated protobuf modules: `scripts/proto.sh` makes them from ../proto."""

@@ -1,0 +1,1 @@
+"""Nomad's base and driver services, translated to and from plain data."""
