@@ -1,0 +1,147 @@
+"""Finds the jail tools: by absolute path, never PATH, and only FreeBSD's own where the host is FreeBSD.
+
+Under FreeBSD's Linux ABI a path such as ``/bin/ps`` may resolve into ``/compat/linux``, whose program knows
+nothing of jails. FreeBSD marks its executables in the ELF header (elf(5): EI_OSABI, byte 7, ELFOSABI_FREEBSD
+= 9), Linux distributions do not; the name of the platform is never asked.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from jail_driver.host.command import Completed
+from jail_driver.host.errors import HostError, ToolsError
+
+_RESCUE = Path("/rescue")
+_HOMES = {
+    "jail": "/usr/sbin",
+    "jls": "/usr/sbin",
+    "jexec": "/usr/sbin",
+    "rctl": "/usr/bin",
+    "ifconfig": "/sbin",
+    "mount": "/sbin",
+    "umount": "/sbin",
+    "pkill": "/bin",
+    "cpuset": "/usr/bin",
+    "devfs": "/sbin",
+    "ps": "/bin",
+    "sysctl": "/sbin",
+    "kenv": "/bin",
+}
+"""Where hier(7) puts them; /rescue (rescue(8)) has statically linked copies of some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The programs by absolute path.
+
+    Args:
+        path_directory: to be put first in the PATH of hooks; None where the tools are FreeBSD's own.
+    """
+
+    path_directory: Path | None
+    jail: str
+    jls: str
+    jexec: str
+    rctl: str
+    ifconfig: str
+    mount: str
+    umount: str
+    pkill: str
+    cpuset: str
+    devfs: str
+    ps: str
+    sysctl: str
+    kenv: str
+
+    @property
+    def native(self) -> bool:
+        """Whether they are FreeBSD's own."""
+        return self.path_directory is None
+
+
+class _Runner(Protocol):
+    async def run(self, argv: list[str], *, timeout_s: float) -> Completed: ...
+
+
+async def discover(choice: str, state_dir: Path, runner: _Runner) -> Tools:
+    """Returns the tools that the plugin option ``jail_tools`` asks for.
+
+    Args:
+        choice: ``freebsd``; ``linux`` (the stand-ins, installed below the state directory); ``auto``
+            (FreeBSD's where /usr/sbin/jail is FreeBSD's own, else the stand-ins); or a directory.
+        state_dir: must exist if stand-ins are to be installed.
+        runner: runs the installer of the stand-ins.
+
+    Raises:
+        ToolsError: naming the file that is missing or not what it should be.
+    """
+    if choice == "auto":
+        choice = "freebsd" if _is_freebsd(Path(_HOMES["jail"], "jail")) else "linux"
+    if choice == "freebsd":
+        return Tools(path_directory=None, **_native())
+    if choice == "linux":
+        return await _stand_ins(state_dir / "tools", runner)
+    return in_directory(Path(choice))
+
+
+def in_directory(directory: Path) -> Tools:
+    """Returns the tools of one directory.
+
+    Raises:
+        ToolsError: one of them is not an executable file there, or the path is not absolute.
+    """
+    if not directory.is_absolute():
+        raise ToolsError(
+            "jail_tools", f"{str(directory)!r} is not auto, freebsd, linux or an absolute directory"
+        )
+    programs = {name: directory / name for name in _HOMES}
+    for program in programs.values():
+        if not (program.is_file() and os.access(program, os.X_OK)):
+            raise ToolsError("jail_tools", f"{program} is missing or not executable")
+    return Tools(path_directory=directory, **{name: str(path) for name, path in programs.items()})
+
+
+def _native() -> Mapping[str, str]:
+    return {name: str(_native_program(name, Path(home))) for name, home in _HOMES.items()}
+
+
+def _native_program(name: str, home: Path) -> Path:
+    candidates = (home / name, _RESCUE / name)
+    for program in candidates:
+        if _is_freebsd(program):
+            return program
+    first = candidates[0]
+    state = "is not FreeBSD's own program" if first.exists() else "does not exist"
+    raise ToolsError(
+        "jail_tools",
+        f"{first} {state}, nor is {candidates[1]} there: move Linux's aside in /compat/linux, or set jail_tools",
+    )
+
+
+def _is_freebsd(program: Path) -> bool:
+    try:
+        with program.open("rb") as file:
+            header = file.read(8)
+    except OSError:
+        return False
+    return header[:4] == b"\x7fELF" and header[7:] == b"\x09" and os.access(program, os.X_OK)
+
+
+async def _stand_ins(directory: Path, runner: _Runner) -> Tools:
+    package = importlib.util.find_spec("jail_linux")
+    if package is None or not package.submodule_search_locations:
+        raise ToolsError("jail_tools", "the stand-ins for Linux (package jail_linux) are not installed")
+    installer = Path(next(iter(package.submodule_search_locations)), "install.py")
+    argv = [sys.executable, "-I", "-S", str(installer), str(directory)]
+    try:
+        (await runner.run(argv, timeout_s=60)).check("install the stand-ins")
+    except HostError as error:
+        raise ToolsError("jail_tools", str(error)) from error
+    return in_directory(directory)
