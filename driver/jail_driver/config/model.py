@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # dataclass fields are read at run time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 HOOKS = (
     "exec.prepare",
@@ -96,10 +95,12 @@ class KernelFacts:
     Args:
         parameters: jail parameters by their jail(8) names (``allow.raw_sockets``, ``linux``, …).
         release: kern.osrelease, for error texts; empty when unknown.
+        racct: whether rctl rules can work (kern.racct.enable); None when unknown.
     """
 
     parameters: frozenset[str]
     release: str = ""
+    racct: bool | None = None
 
     @classmethod
     def from_sysctl(cls, names: frozenset[str], release: str = "") -> KernelFacts:
@@ -109,9 +110,6 @@ class KernelFacts:
         """
         short = (name.removeprefix("security.jail.param.").rstrip(".") for name in names)
         return cls(frozenset(name for name in short if name and name != "security.jail.param"), release)
-
-
-_NOTHING: Mapping[str, tuple[Command, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +140,9 @@ class JailConfig:
         mount_procfs: mount procfs on /proc.
         devfs_ruleset: ruleset for that devfs; None: 4, jail(8)'s own.
         mounts: further mounts, in order.
+        mount_fstab: host file with more mounts; ``settle`` reads it once and puts them into ``mounts``.
+        ip_hostname: look host.hostname up; ``settle`` does so once and fills the address fields.
+        nic: interface for addresses that name none; already applied to those written in the job.
         zfs_datasets: datasets handed to the jail before main starts.
         rules: rctl rules.
         notices: what the job's author should know (old spellings, keys without effect); for task events.
@@ -153,7 +154,7 @@ class JailConfig:
     ip6_addrs: tuple[AddressWanted, ...] = ()
     vnet: bool = False
     vnet_interfaces: tuple[str, ...] = ()
-    hooks: Mapping[str, tuple[Command, ...]] = _NOTHING
+    hooks: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
     start: tuple[Command, ...] = ()
     persist: bool = False
     exec_timeout_s: float | None = None
@@ -168,6 +169,9 @@ class JailConfig:
     mount_procfs: bool = False
     devfs_ruleset: int | None = None
     mounts: tuple[FstabMount, ...] = ()
+    mount_fstab: str | None = None
+    ip_hostname: bool = False
+    nic: str | None = None
     zfs_datasets: tuple[str, ...] = ()
     rules: tuple[RctlRule, ...] = ()
     notices: tuple[str, ...] = ()

@@ -1,0 +1,105 @@
+"""Addresses and interfaces of a job: ``Ip4_addr``, ``Ip6_addr``, ``Nic``, ``Vnet_nic``."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+
+from jail_driver.config import read
+from jail_driver.config.kinds import Problems
+from jail_driver.config.model import AddressWanted
+
+_INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,14}\Z", re.ASCII)
+_INTERFACE_FORM = 'write an interface of the host, as "em1"; at most 15 characters'
+_MAX_LINE = 1023
+_BITS = {4: 32, 6: 128}
+
+
+def read_addresses(
+    key: str, value: Any, version: int, nic: str | None, problems: Problems
+) -> tuple[AddressWanted, ...]:
+    """Reads a list of addresses, each ``[interface|]address[/prefix]``.
+
+    Args:
+        key: the job's key.
+        value: text with commas, or a list of texts.
+        version: 4 or 6.
+        nic: interface for entries that name none.
+        problems: where to note what is wrong.
+    """
+    found: dict[str, AddressWanted] = {}
+    for line in read.texts(key, value, problems, max_bytes=_MAX_LINE * 64):
+        for entry in (part.strip() for part in line.split(",")):
+            wanted = _read_address(key, entry, version, nic, problems) if entry else None
+            if wanted is None:
+                continue
+            if found.setdefault(wanted.address, wanted) != wanted:
+                problems.add(key, entry, "is there twice, and differently", "keep one of them")
+    return tuple(found.values())
+
+
+def _read_address(
+    key: str, entry: str, version: int, nic: str | None, problems: Problems
+) -> AddressWanted | None:
+    before, bar, rest = entry.partition("|")
+    interface = read_interface(key, before.strip(), problems) if bar else nic
+    words = (rest if bar else before).split()
+    if len(words) > 1:
+        problems.add(
+            key,
+            entry,
+            "has further ifconfig(8) words",
+            "add such an address in an Exec_prestart hook and name it here without an interface",
+        )
+        return None
+    address, slash, prefix = (words[0] if words else "").partition("/")
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        problems.add(key, entry, f"is no IPv{version} address", f"write {_example(version)}")
+        return None
+    if parsed.version != version:
+        problems.add(key, entry, f"is no IPv{version} address", f"use Ip{parsed.version}_addr for it")
+        return None
+    bits = _prefix_len(prefix, version) if slash else None
+    if slash and bits is None:
+        problems.add(key, entry, f"{prefix!r} is no prefix length", f"write {_example(version)}")
+        return None
+    if bar and interface is None:
+        return None
+    return AddressWanted(str(parsed), interface, bits)
+
+
+def _prefix_len(prefix: str, version: int) -> int | None:
+    """Returns the bits of ``24`` or, for IPv4, ``255.255.255.0``."""
+    if prefix.isdecimal() and prefix.isascii() and len(prefix) <= 3:  # noqa: PLR2004  # 0 to 128
+        return int(prefix) if int(prefix) <= _BITS[version] else None
+    if version == 4 and re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", prefix, re.ASCII):  # noqa: PLR2004  # IPv4
+        try:
+            mask = int(ipaddress.IPv4Address(prefix))
+        except ValueError:
+            return None
+        bits = mask.bit_count()
+        return bits if mask == (2**32 - 1) ^ (2 ** (32 - bits) - 1) else None
+    return None
+
+
+def _example(version: int) -> str:
+    return '"em1|192.0.2.10/24"' if version == 4 else '"em1|2001:db8::10/64"'  # noqa: PLR2004  # IPv4
+
+
+def read_interface(key: str, value: str, problems: Problems) -> str | None:
+    """Checks the name of an interface; None after a problem was noted."""
+    if _INTERFACE.match(value):
+        return value
+    problems.add(key, value, "is no interface name", _INTERFACE_FORM)
+    return None
+
+
+def read_interfaces(key: str, value: Any, problems: Problems) -> tuple[str, ...]:
+    """Reads interface names: one, several with commas (as jail(8) takes them), or a list."""
+    lines = read.texts(key, value, problems, max_bytes=_MAX_LINE)
+    names = [part.strip() for line in lines for part in line.split(",") if part.strip()]
+    found = (read_interface(key, name, problems) for name in names)
+    return tuple(dict.fromkeys(name for name in found if name is not None))
