@@ -181,14 +181,20 @@ class JailHost(Protocol):
 
         Raises:
             MissingError: source or target is not there.
-            BusyError: nullfs onto itself (EDEADLK), or something that cannot be covered now.
             ConfigError: an option or a path that mount(8) would take apart differently.
-            HostError: also when it landed elsewhere than asked; it has been unmounted then.
+            HostError: also nullfs onto itself (EDEADLK), and a mount that landed elsewhere than asked (a
+                jailed root swapped a directory for a link); it has been unmounted then.
         """
         ...
 
-    async def unmount(self, mount: str, *, force: bool = False, lock: Path | None = None) -> None:
-        """Unmounts by fsid (to be preferred) or absolute target. Not mounted is fine.
+    async def unmount(self, mount: str | MountSeen, *, force: bool = False, lock: Path | None = None) -> None:
+        """Unmounts one file system. Not mounted is fine.
+
+        Args:
+            mount: its fsid; or its absolute target, of which the uppermost is unmounted; or an entry of the
+                mount table, which is compared with the table first (an fsid may be in use again).
+            force: even if busy: open files turn into errors.
+            lock: see the module.
 
         Raises:
             BusyError: a process or a jail still uses it.
