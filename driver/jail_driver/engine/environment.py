@@ -1,0 +1,132 @@
+"""Environment and user of what runs inside: set exactly, never in an argument list.
+
+``jexec JAIL cmd`` keeps the environment as it is. ``jexec -U USER`` and ``-u USER`` set the user's login
+class, which overwrites PATH HOME USER SHELL MAIL LANG MM_CHARSET BLOCKSIZE (recorded): those travel under
+other names and are put back inside, by the jail's own /bin/sh, just before the exec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jail_driver.engine.lookup import find_program, resolve_inside
+from jail_driver.errors import ConfigError
+
+BASE_PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+_OVERWRITTEN = ("PATH", "HOME", "USER", "SHELL", "MAIL", "LANG", "MM_CHARSET", "BLOCKSIZE")
+_CARRIER = "JAIL_TASK_DRIVER_"
+_PASSWD_FIELDS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One line of a passwd(5) file."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+
+
+ROOT = Account("root", 0, 0, "/root", "/bin/sh")
+
+
+def parse_passwd(text: str) -> tuple[Account, ...]:
+    """Return the accounts of a passwd(5) text, in order; lines that are none are passed over."""
+    found = []
+    for line in text.splitlines():
+        fields = line.split(":")
+        if len(fields) == _PASSWD_FIELDS and fields[2].isdigit() and fields[3].isdigit():
+            found.append(Account(fields[0], int(fields[2]), int(fields[3]), fields[5], fields[6]))
+    return tuple(found)
+
+
+def _read_passwd(path: Path | None) -> tuple[Account, ...]:
+    try:
+        return parse_passwd(path.read_text(errors="surrogateescape")) if path else ()
+    except OSError:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunAs:
+    """Who runs inside, and how jexec(8) is told: ``flag`` is "", "-U" (the jail's users) or "-u"."""
+
+    account: Account
+    flag: str
+
+
+def choose_user(user: str, root: Path, *, on_host: bool) -> RunAs:
+    """Find the account that Nomad's ``user`` (name, uid or uid:gid) names.
+
+    jexec(8) takes names alone, so a number is looked up: in the jail's passwd first, then in the host's.
+
+    Raises:
+        ConfigError: no such account, or a gid that is not the account's.
+    """
+    if user in ("", "root", "0", "0:0"):
+        return RunAs(ROOT, "")
+    name, _, gid = user.partition(":")
+    jail = () if on_host else _read_passwd(resolve_inside(root, "/etc/passwd"))
+    for accounts, flag in ((jail, "-U"), (_read_passwd(Path("/etc/passwd")), "-u")):
+        for account in accounts:
+            if name not in (account.name, str(account.uid)):
+                continue
+            if gid and gid != str(account.gid):
+                raise ConfigError(
+                    f'user = "{user}": {account.name} has gid {account.gid} in passwd, and jexec(8) takes no'
+                    f' other; write "{name}"'
+                )
+            return RunAs(ROOT if account.uid == 0 else account, "" if account.uid == 0 else flag)
+        if flag == "-U" and not name.isdigit() and not on_host:
+            break
+    where = "on the host" if on_host else "in the jail's /etc/passwd"
+    raise ConfigError(f'user = "{user}": no such user {where}; add the account or name another')
+
+
+def main_env(env: Mapping[str, str], account: Account) -> dict[str, str]:
+    """Return what main sees: our base, overlaid by Nomad's, exactly."""
+    return {
+        "PATH": BASE_PATH,
+        "HOME": account.home or "/",
+        "USER": account.name,
+        "SHELL": account.shell or "/bin/sh",
+    } | dict(env)
+
+
+def inside_command(
+    jexec: str, jid: int, run_as: RunAs, argv: Sequence[str], env: Mapping[str, str], root: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Return the argument list and environment that run a command inside a jail.
+
+    Raises:
+        ConfigError: the program is not in the jail, or a user needs a shell that the jail lacks.
+    """
+    program = argv[0]
+    if find_program(root, program, env.get("PATH", BASE_PATH)) is None:
+        raise ConfigError(
+            f'Exec_start = "{program}": no such program in the jail'
+            if "/" in program
+            else f'Exec_start = "{program}": not found in the jail\'s PATH {env.get("PATH", BASE_PATH)}'
+        )
+    if not run_as.flag:
+        return [jexec, str(jid), *argv], dict(env)
+    if find_program(root, "/bin/sh", "") is None:
+        raise ConfigError(
+            f'user = "{run_as.account.name}": the jail has no /bin/sh, which is needed to set a user\'s'
+            " environment exactly; run as root or add a shell"
+        )
+    carried = {name: value for name, value in env.items() if name not in _OVERWRITTEN}
+    script = []
+    for name in _OVERWRITTEN:
+        if name in env:
+            carried[_CARRIER + name] = env[name]
+            script.append(f'{name}="${_CARRIER}{name}"; export {name}; unset {_CARRIER}{name};')
+        else:
+            script.append(f"unset {name};")
+    restore = " ".join([*script, 'exec "$@"'])
+    head = [jexec, run_as.flag, run_as.account.name, str(jid)]
+    return [*head, "/bin/sh", "-c", restore, "sh", *argv], carried

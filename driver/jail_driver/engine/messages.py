@@ -1,0 +1,55 @@
+"""Events of the journal as the sentences that ``nomad alloc status`` shows. Pure."""
+
+from __future__ import annotations
+
+from jail_driver.model import DriverTaskEvent
+from jail_state.core import events as ev
+from jail_state.core.decide import exit_sentence
+from jail_state.core.lifecycle import Trigger
+from jail_state.core.steps import StepKind
+from jail_state.core.task import Task
+
+
+def message_of(task: Task, event: ev.Event) -> str | None:  # noqa: PLR0911  # one case an event worth telling
+    """Return the sentence for an event, None for those that only the journal needs.
+
+    Nomad keeps the last ten events of a task, so this is sparing.
+    """
+    match event:
+        case ev.StepSucceeded(step=key) if task.step(key).kind is StepKind.JAIL:
+            where = f", address {task.plan.ip}" if task.plan.ip else ""
+            return f"jail {task.jid} ({task.plan.jail_name}) created{where}"
+        case ev.StepFailed(step=key, error=error) if task.step(key).kind is StepKind.HOOK:
+            return error
+        case ev.StepDoubted(step=key, reason=reason):
+            return f"{key}: outcome unknown: {reason}"
+        case ev.StepAbandoned(step=key, reason=reason):
+            return f"left over after the teardown deadline, still being tried: {key}: {reason}"
+        case ev.TeardownBegan(trigger=Trigger.LOST, reason=reason):
+            return f"task lost: {reason}"
+        case ev.MainExited(unknown_because=reason) if reason:
+            return exit_sentence(event)
+        case ev.TaskRecovered(how=how):
+            return f"recovered: {how}"
+        case ev.NoticeGiven(text=text):
+            return text
+        case _:
+            return None
+
+
+def driver_event(task: Task, recorded: ev.Recorded) -> DriverTaskEvent | None:
+    """Return what Nomad is told about a recorded event, if anything."""
+    message = message_of(task, recorded.event)
+    if message is None:
+        return None
+    annotations = {"seq": str(recorded.seq), "event": recorded.event.name, "state": str(task.state)}
+    if task.jid is not None:
+        annotations["jid"] = str(task.jid)
+    return DriverTaskEvent(
+        task_id=task.id,
+        task_name=task.plan.task_name,
+        alloc_id=task.plan.alloc_id,
+        timestamp_ns=recorded.at_ns,
+        message=message,
+        annotations=annotations,
+    )

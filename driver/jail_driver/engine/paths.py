@@ -1,0 +1,110 @@
+"""Where the driver keeps what: one directory, 0700, one subdirectory per task."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from jail_driver.errors import ConfigError
+from jail_state.core.ids import task_hash
+
+SOCKET_PATH_MAX = 100
+"""sun_path holds 104 bytes on FreeBSD, 108 on Linux; the rest is room for a temporary suffix."""
+
+_LONGEST_SOCKET = "s/0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """The state directory; nothing is made by looking at these paths."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The event store."""
+        return self.root / "events.db"
+
+    @property
+    def plugin_lock(self) -> Path:
+        """Held by the one plugin that acts."""
+        return self.root / "plugin.lock"
+
+    @property
+    def plugin_socket(self) -> Path:
+        """Where that plugin listens for a successor."""
+        return self.root / "plugin.sock"
+
+    @property
+    def logs(self) -> Path:
+        """The plugin's own rotated log."""
+        return self.root / "log"
+
+    @property
+    def tools(self) -> Path:
+        """The generated stand-in commands, where the host has none of FreeBSD's."""
+        return self.root / "tools"
+
+    @property
+    def sockets(self) -> Path:
+        """The supervisors' private sockets."""
+        return self.root / "s"
+
+    @property
+    def tasks(self) -> Path:
+        """The tasks' own directories."""
+        return self.root / "t"
+
+    def task(self, task_id: str) -> TaskDir:
+        """Return the directory of one task."""
+        digest = task_hash(task_id)
+        return TaskDir(self.tasks / digest, self.sockets / digest)
+
+    def check(self) -> None:
+        """Check that sockets will fit.
+
+        Raises:
+            ConfigError: the path is too long or relative.
+        """
+        if not self.root.is_absolute():
+            raise ConfigError(f'state_dir = "{self.root}": must be an absolute path')
+        longest = len(os.fsencode(self.root / _LONGEST_SOCKET))
+        if longest > SOCKET_PATH_MAX:
+            over = longest - SOCKET_PATH_MAX
+            raise ConfigError(
+                f'state_dir = "{self.root}": its sockets would need {longest} bytes and a socket\'s path has'
+                f" {SOCKET_PATH_MAX}; choose a path shorter by {over}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDir:
+    """One task's directory; gone when the task is stopped without leftovers."""
+
+    path: Path
+    socket: Path
+
+    @property
+    def root(self) -> Path:
+        """The view: mount point of the jail's root."""
+        return self.path / "root"
+
+    @property
+    def private(self) -> Path:
+        """What teardown owes verbatim (0600)."""
+        return self.path / "private.json"
+
+    @property
+    def supervisor(self) -> Path:
+        """The supervisor's records."""
+        return self.path / "sup"
+
+    @property
+    def locks(self) -> Path:
+        """One lock file per effect."""
+        return self.path / "locks"
+
+    def lock(self, step: str) -> Path:
+        """Return the lock file of a step; keys hold blanks and slashes, file names hold their hash."""
+        return self.locks / task_hash(step)

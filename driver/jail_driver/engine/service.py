@@ -1,0 +1,234 @@
+"""The driver service: what Nomad asks, in terms of actors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from jail_driver import log
+from jail_driver.config.options import PluginOptions, parse_plugin_options
+from jail_driver.engine import fingerprint
+from jail_driver.engine.actor import TaskActor
+from jail_driver.engine.opening import open_runtime
+from jail_driver.engine.recovery import recover_all
+from jail_driver.engine.results import exit_result, handle_of, network_of, status_of, task_id_of
+from jail_driver.engine.runtime import Runtime
+from jail_driver.engine.starting import plan_task
+from jail_driver.engine.steps import Launch
+from jail_driver.engine.steps.process import reach
+from jail_driver.errors import DriverError, StartError, UnavailableError, UnknownTaskError, UnsupportedError
+from jail_driver.model import (
+    DriverTaskEvent,
+    ExecOutcome,
+    ExitResult,
+    Fingerprint,
+    Handle,
+    StartedTask,
+    TaskSpec,
+    TaskStatus,
+    TaskUsage,
+)
+from jail_driver.rpc.activity import Activity
+from jail_driver.service import ExecStream
+from jail_state.core import commands as cmd
+from jail_state.core import events as ev
+from jail_state.core.lifecycle import State, Trigger
+from jail_state.core.task import Task
+from jail_state.store.errors import StoreError
+
+_log = log.get("service")
+_RECOVER_WAIT_S = 5.0
+_AGAIN_S = 5.0
+
+
+class JailDriver:
+    """Implements ``jail_driver.service.DriverService`` over the event store and the host.
+
+    Args:
+        activity: counts the agent's long calls; decides about a hand-over.
+    """
+
+    def __init__(self, activity: Activity) -> None:
+        self._activity = activity
+        self._options: PluginOptions | None = None
+        self._runtime: Runtime | None = None
+        self._opening = asyncio.Lock()
+        self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._changed = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def configure(self, config: Mapping[str, Any], *, real: bool) -> None:
+        """Take the operator's options; the real use begins if Nomad's own configuration came with them."""
+        options = parse_plugin_options(config)
+        self._options = options
+        if real:
+            self._spawn(self._open_quietly())
+
+    async def _open_quietly(self) -> None:
+        try:
+            await self._ready()
+        except UnavailableError as error:
+            _log.error("cannot serve yet", error=str(error))  # the fingerprint says why
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _ready(self) -> Runtime:
+        """Return the runtime, opened at the first real use.
+
+        Raises:
+            UnavailableError: it cannot be opened now; the next use tries again.
+        """
+        async with self._opening:
+            if self._runtime is None:
+                options = self._options or parse_plugin_options({})
+                try:
+                    runtime = await open_runtime(options, self._activity, self._notify)
+                except (DriverError, StoreError, OSError) as error:
+                    raise UnavailableError(str(error)) from error
+                self._runtime = runtime
+                self._spawn(recover_all(list(runtime.actors.values())))
+                self._notify()
+            return self._runtime
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def fingerprints(self) -> AsyncIterator[Fingerprint]:
+        """Yield the driver's health at once, then each change."""
+        last: Fingerprint | None = None
+        while True:
+            changed = self._changed
+            try:
+                found = await fingerprint.take(await self._ready())
+            except UnavailableError as error:
+                found = fingerprint.unhealthy(str(error))
+            if found != last:
+                last = found
+                yield found
+            try:
+                await asyncio.wait_for(
+                    changed.wait(), fingerprint.INTERVAL_S if self._runtime is not None else _AGAIN_S
+                )
+            except TimeoutError:
+                continue
+
+    async def start(self, spec: TaskSpec) -> StartedTask:
+        """Start a task, or join the start that is under way for this id."""
+        runtime = await self._ready()
+        async with self._starting[spec.id]:
+            actor = runtime.actors.get(spec.id)
+            if actor is None:
+                actor = await plan_task(runtime, spec)
+        self._starting.pop(spec.id, None)
+        await actor.recovered.wait()
+        actor.start(Launch(dict(spec.env) | dict(spec.device_env), spec.stdout_path, spec.stderr_path))
+        task = await actor.until_up()
+        if task.started_at_ns is None or task.trigger is Trigger.FAIL:
+            raise StartError(task.reason, recoverable=task.recoverable)
+        return StartedTask(handle_of(task), network_of(task))
+
+    async def recover(self, handle: Handle) -> None:
+        """Take a task back; an ended one is fine: WaitTask gives its true result."""
+        runtime = await self._ready()
+        try:
+            task_id = task_id_of(handle)
+        except ValueError as error:
+            raise UnknownTaskError(str(error)) from error
+        actor = self._actor(runtime, task_id)
+        try:
+            await asyncio.wait_for(actor.recovered.wait(), _RECOVER_WAIT_S)
+        except TimeoutError:
+            _log.warning("still observing a task that Nomad asks for", task_id=task_id)
+        await actor.settle(lambda task: (ev.TaskRecovered(f"Nomad asked for it, it is {task.state}"),))
+
+    def _actor(self, runtime: Runtime, task_id: str) -> TaskActor:
+        actor = runtime.actors.get(task_id)
+        if actor is None:
+            raise UnknownTaskError(task_id)
+        return actor
+
+    async def wait(self, task_id: str) -> ExitResult:
+        """Return once the task is stopped; repeatable until DestroyTask."""
+        actor = self._actor(await self._ready(), task_id)
+        return exit_result(await actor.until(State.STOPPED))
+
+    async def stop(self, task_id: str, *, timeout_s: float, signal: str) -> None:
+        """Stop a task and return at ``stopped``; unknown and ended tasks are fine."""
+        runtime = await self._ready()
+        actor = runtime.actors.get(task_id)
+        if actor is not None:
+            await self._stop(actor, cmd.Stop("Nomad", signal or runtime.options.kill_signal, timeout_s))
+
+    async def _stop(self, actor: TaskActor, command: cmd.Stop) -> Task:
+        await actor.apply(command)
+        return await actor.until(State.STOPPED)
+
+    async def destroy(self, task_id: str, *, force: bool) -> None:
+        """Forget an ended task, ending it first if forced; unknown tasks are fine."""
+        runtime = await self._ready()
+        actor = runtime.actors.get(task_id)
+        if actor is None:
+            return
+        if actor.task.state is not State.STOPPED:
+            if not force:
+                raise DriverError(f"task {task_id} is {actor.task.state}; stop it first or use force")
+            options = runtime.options
+            await self._stop(
+                actor, cmd.Stop("Nomad (destroy)", options.kill_signal, options.kill_timeout_s, force=True)
+            )
+        await actor.apply(cmd.Destroy())
+        if not actor.task.leftovers:
+            runtime.actors.pop(task_id, None)
+
+    async def inspect(self, task_id: str) -> TaskStatus:
+        """Return state, times, result and attributes."""
+        return status_of(self._actor(await self._ready(), task_id).task)
+
+    async def signal(self, task_id: str, signal: str) -> None:
+        """Send a signal by name to main."""
+        actor = self._actor(await self._ready(), task_id)
+        if actor.task.state is not State.RUNNING:
+            raise DriverError(f"cannot signal a task that is {actor.task.state}")
+        await reach(actor.context).signal(signal)
+        await actor.settle(lambda _task: (ev.SignalSent(signal),))
+
+    async def stats(self, task_id: str, interval_s: float) -> AsyncIterator[TaskUsage]:  # noqa: ARG002
+        """Yield nothing yet: Nomad takes a quiet stream as "no figures"."""
+        await self._ready()
+        nothing: tuple[TaskUsage, ...] = ()
+        for usage in nothing:
+            yield usage
+
+    async def events(self) -> AsyncIterator[DriverTaskEvent]:
+        """Yield what operators want to see, as it happens."""
+        runtime = await self._ready()
+        async for event in runtime.feed.listen():
+            yield event
+
+    async def exec(self, task_id: str, argv: tuple[str, ...], timeout_s: float) -> ExecOutcome:  # noqa: ARG002
+        """Refuse politely."""
+        raise UnsupportedError("this version of the driver cannot run commands in a task yet; use jexec(8)")
+
+    async def exec_streaming(
+        self,
+        task_id: str,
+        argv: tuple[str, ...],
+        *,
+        tty: bool,
+        stream: ExecStream,  # noqa: ARG002
+    ) -> ExitResult:
+        """Refuse politely."""
+        raise UnsupportedError("this version of the driver cannot run commands in a task yet; use jexec(8)")
+
+    async def close(self) -> None:
+        """Finish what the journal was given; tasks and supervisors live on."""
+        if self._runtime is not None:
+            for actor in self._runtime.actors.values():
+                await actor.close()
+            await self._runtime.journal.close()

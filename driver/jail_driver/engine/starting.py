@@ -1,0 +1,98 @@
+"""StartTask: check everything, fence older starts, write the plan, let the actor go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jail_driver import log
+from jail_driver.config.model import JailConfig, KernelFacts
+from jail_driver.config.task import parse_task_config
+from jail_driver.engine import planning
+from jail_driver.engine import private as private_file
+from jail_driver.engine.actor import TaskActor
+from jail_driver.engine.environment import choose_user
+from jail_driver.errors import ConfigError, StartError
+from jail_driver.model import TaskSpec
+from jail_state.core import commands as cmd
+from jail_state.core import events as ev
+from jail_state.core.ids import TaskId
+from jail_state.core.lifecycle import State
+from jail_state.core.task import evolve
+from jail_state.store.errors import ConcurrencyError
+from jail_state.store.port import Append
+
+if TYPE_CHECKING:
+    from jail_driver.engine.runtime import Runtime
+
+_log = log.get("engine")
+
+
+async def plan_task(runtime: Runtime, spec: TaskSpec) -> TaskActor:
+    """Check a task, and make its stream and its private file; nothing else on the host is touched.
+
+    Raises:
+        ConfigError: it cannot work; no stream was made.
+        StartError: a task of this id was here before.
+    """
+    release = await runtime.host.release()
+    kernel = KernelFacts.from_sysctl(await runtime.host.kernel_parameters(), release)
+    config = parse_task_config(spec.config, kernel)
+    check_paths(spec, config)
+    await fence(runtime, spec)
+    directory = runtime.state.task(spec.id)
+    facts = planning.HostFacts(
+        boot_id=runtime.boot_id,
+        mounts=await runtime.host.mounts(),
+        keep_out=(os.path.realpath(runtime.state.root), os.path.realpath(Path(spec.alloc_dir).parent)),
+    )
+    planned, private = planning.build(spec, config, runtime.options, directory, facts)
+    actor = await _append_plan(runtime, spec, planned, config.notices)
+    directory.path.mkdir(mode=0o700, exist_ok=True)
+    directory.root.mkdir(mode=0o755, exist_ok=True)
+    private_file.write(directory.private, private)
+    return actor
+
+
+async def _append_plan(
+    runtime: Runtime, spec: TaskSpec, planned: ev.TaskPlanned, notices: tuple[str, ...]
+) -> TaskActor:
+    at_ns = runtime.now_ns()
+    try:
+        await runtime.journal.append(Append(spec.id, 0, (planned,), at_ns))
+    except ConcurrencyError as error:
+        reason = "a task of this id was started before and is over; Nomad must use a new id"
+        raise StartError(reason, recoverable=False) from error
+    actor = TaskActor(runtime, evolve(None, ev.Recorded(TaskId(spec.id), 1, at_ns, planned)))
+    actor.recovered.set()
+    runtime.actors[spec.id] = actor
+    await actor.settle(lambda _task: tuple(ev.NoticeGiven(text) for text in notices))
+    return actor
+
+
+def check_paths(spec: TaskSpec, config: JailConfig) -> None:
+    """Check what the host can show before anything is made.
+
+    Raises:
+        ConfigError: Path or user do not exist.
+    """
+    path = Path(config.path) if config.path else Path(spec.alloc_dir) / spec.name
+    if not path.is_dir():
+        what = "is not a directory" if path.exists() else "no such directory on this node"
+        raise ConfigError(f'Path = "{path}": {what}; name the directory that is to be the root of the jail')
+    choose_user(config.jail_user or spec.user or "", path, on_host=config.system_jail_user)
+
+
+async def fence(runtime: Runtime, spec: TaskSpec) -> None:
+    """Stop older starts of the same task of the same allocation: their jail must be gone first."""
+    for actor in list(runtime.actors.values()):
+        task = actor.task
+        same = task.plan.alloc_id == spec.alloc_id and task.plan.task_name == spec.name and task.id != spec.id
+        if same and task.state is not State.STOPPED:
+            _log.warning("fencing an older start of the same task", task_id=task.id, newer=spec.id)
+            options = runtime.options
+            await actor.apply(
+                cmd.Stop("a newer start of the same task", options.kill_signal, options.kill_timeout_s)
+            )
+            await actor.until(State.STOPPED)

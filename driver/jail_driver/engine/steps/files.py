@@ -1,0 +1,42 @@
+"""The task's own files: the last thing to go."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from typing_extensions import override
+
+from jail_driver.engine.steps.base import Context, Handler, Result
+from jail_driver.errors import HostError
+from jail_state.core.steps import Step
+
+
+class FilesRemove(Handler):
+    """Removes what the driver put into the task's directory; never descends into the view.
+
+    ``rmdir`` of a mount point is refused by the kernel, and nothing is ever deleted below ``root``: a mount
+    that is still there can lose no file.
+    """
+
+    @override
+    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        directory = ctx.directory
+        try:
+            for file in (directory.socket, directory.private, directory.private.with_suffix(".tmp")):
+                file.unlink(missing_ok=True)
+            for folder in (directory.supervisor, directory.locks):
+                _remove_flat(folder)
+            for folder in (directory.root, directory.path):
+                with contextlib.suppress(FileNotFoundError):
+                    folder.rmdir()
+        except OSError as error:
+            raise HostError(f"remove {error.filename}", error.strerror or "refused") from error
+        return {}
+
+
+def _remove_flat(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        for file in folder.iterdir():
+            file.unlink(missing_ok=True)
+        folder.rmdir()

@@ -1,0 +1,227 @@
+"""Supervisor and main: started once, watched, stopped, and gone before the jail is removed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+from typing_extensions import override
+
+from jail_driver.config.model import Command
+from jail_driver.engine.environment import choose_user, inside_command, main_env
+from jail_driver.engine.steps.base import Context, Handler, Launch, Result
+from jail_driver.errors import HostError
+from jail_driver.supervisor import orders, records
+from jail_driver.supervisor.client import SupervisorClient
+from jail_driver.supervisor.errors import SupervisorError, SupervisorLostError
+from jail_driver.supervisor.orders import Order
+from jail_driver.supervisor.procid import ProcessId
+from jail_driver.supervisor.records import ExitRecord
+from jail_state.core import commands as cmd
+from jail_state.core.events import MainExited
+from jail_state.core.reconcile import Seen, StepSeen
+from jail_state.core.steps import Step
+
+_END_S = 5.0
+_SETUP_POLL_S = 0.1
+_RUNS = ("running", "finished", "start_failed")
+
+
+def identity_result(process: ProcessId) -> dict[str, Any]:
+    """Return a process identity as a step's result."""
+    return {"pid": process.pid, "started_ticks": process.started_ticks, "boot_id": process.boot_id}
+
+
+def exited_of(record: ExitRecord) -> MainExited | None:
+    """Return a supervisor's exit record as the event that it becomes; None if main never ran."""
+    if record.failure is not None:
+        return None
+    return MainExited(exit_code=record.exit_code or 0, signal=record.signal, ended_at_ns=record.ended_at_ns)
+
+
+def reach(ctx: Context) -> SupervisorClient:
+    """Return the way to the task's supervisor, whichever plugin started it."""
+    return SupervisorClient(ctx.directory.supervisor, ctx.directory.socket)
+
+
+class Supervisor(Handler):
+    """Forks the task's supervisor; it starts nothing before it is told to go."""
+
+    @override
+    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        if ctx.launch is None:
+            raise HostError("start the task", "the driver restarted and Nomad did not repeat StartTask")
+        ctx.directory.supervisor.mkdir(mode=0o700, exist_ok=True)
+        ctx.directory.socket.parent.mkdir(mode=0o700, exist_ok=True)
+        ctx.launched = await ctx.helper.spawn(ctx.directory.supervisor, ctx.directory.socket)
+        return identity_result(ctx.launched.identity)
+
+    @override
+    async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
+        # Its go channel ended with the plugin: it starts nothing and exits.
+        if await wait_supervisor_gone(ctx, _END_S):
+            return StepSeen(Seen.NOT_DONE, reason="it ended before it was told to go")
+        return StepSeen(Seen.UNKNOWN, reason="a supervisor that was never told to go does not end")
+
+
+class Main(Handler):
+    """Tells the supervisor to go: the commands before the last run to completion, the last is main."""
+
+    @override
+    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        if ctx.launch is None or ctx.launched is None or ctx.private is None or ctx.task.jid is None:
+            raise HostError("start main", "the supervisor is gone")
+        main = await ctx.launched.go(self._order(ctx, ctx.launch, ctx.task.jid))
+        ctx.launched = None
+        return {} if main is None else identity_result(main)
+
+    def _order(self, ctx: Context, launch: Launch, jid: int) -> Order:
+        private = ctx.private
+        if private is None:
+            raise HostError("start main", "the task's private file is gone")
+        root = ctx.directory.root
+        run_as = choose_user(private.user, root, on_host=private.system_jail_user)
+        env = main_env(launch.env, run_as.account)
+
+        def inside(command: Command, timeout_s: float | None = None) -> orders.Command:
+            text = ("/bin/sh", "-c", command.text) if command.background else command.argv
+            argv, environment = inside_command(ctx.tools.jexec, jid, run_as, text, env, root)
+            return orders.Command(tuple(argv), environment, timeout_s=timeout_s)
+
+        return Order(
+            main=inside(private.start[-1]) if private.start else None,
+            setup=tuple(inside(command, private.hook_timeout_s or None) for command in private.start[:-1]),
+            persist=ctx.task.plan.persist,
+            stdout=launch.stdout_path,
+            stderr=launch.stderr_path,
+            consolelog=private.consolelog or None,
+        )
+
+    @override
+    async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
+        """Ask the supervisor, which goes on without the plugin: it may still be at the setup commands."""
+        directory = ctx.directory.supervisor
+        while records.alive(directory):
+            with contextlib.suppress(SupervisorLostError):
+                status = await reach(ctx).status()
+                if status.phase in _RUNS:
+                    break
+            await asyncio.sleep(_SETUP_POLL_S)
+        ended = records.read_exit(directory)
+        if ended is not None and ended.failure is not None:
+            return StepSeen(Seen.UNKNOWN, reason=ended.failure.error)
+        identity = records.read_identity(directory)
+        if identity is None:
+            return StepSeen(Seen.NOT_DONE, reason="its supervisor ended before it was told to go")
+        if identity.main is not None:
+            return StepSeen(Seen.DONE, identity_result(identity.main))
+        if records.alive(directory) or ended is not None:
+            return StepSeen(Seen.DONE)  # a persistent task without a main
+        return StepSeen(
+            Seen.UNKNOWN, reason="its supervisor is gone and did not say whether main was started"
+        )
+
+
+class MainStop(Handler):
+    """kill_signal to main while it lives, else to every process of the jail; then kill_timeout.
+
+    The time-out counts from the signal, over a restart of the plugin too.
+    """
+
+    @override
+    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        task = ctx.task
+        signal = task.stop.signal if task.stop and task.stop.signal else task.plan.stop_signal
+        timeout_s = task.stop.timeout_s if task.stop else task.plan.stop_timeout_s
+        if not records.alive(ctx.directory.supervisor):
+            return {"signal": ""}
+        spent_s = (time.time_ns() - task.records[step.key].started_at_ns) / 1e9
+        left_s = max(0.0, timeout_s - max(0.0, spent_s))
+        try:
+            supervisor = reach(ctx)
+            await supervisor.end()
+            status = await supervisor.status()
+            if status.all_gone or left_s == 0:
+                return {"signal": ""}
+            await self._signal(ctx, supervisor, signal, main_lives=status.exit is None)
+            gone = asyncio.ensure_future(supervisor.wait_gone())
+            graceful = await _either(gone, ctx.force, left_s)
+        except SupervisorLostError:
+            return {"signal": ""}
+        return {"signal": signal, "graceful": graceful}
+
+    async def _signal(
+        self, ctx: Context, supervisor: SupervisorClient, signal: str, *, main_lives: bool
+    ) -> None:
+        if main_lives and ctx.task.main is not None:
+            # Main may have ended just now: then what it left behind is asked to end.
+            with contextlib.suppress(SupervisorError):
+                await supervisor.signal(signal)
+                return
+        seen = await ctx.jail()
+        if seen is not None:
+            await ctx.host.kill_processes(seen.jid, signal)
+
+
+async def _either(gone: asyncio.Future[Any], force: asyncio.Event | None, timeout_s: float) -> bool:
+    """Wait for the end, for somebody's force, or for the time: True if it was the end."""
+    forced = asyncio.ensure_future(force.wait()) if force is not None else None
+    waits: list[asyncio.Future[Any]] = [gone] if forced is None else [gone, forced]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        return gone.done() and gone.exception() is None
+    finally:
+        for one in (gone, forced):
+            if one is not None and not one.done():
+                one.cancel()
+
+
+class ProcessesKill(Handler):
+    """``pkill -9 -j JID`` until nothing is left: ``jail -R`` itself would wait 10 s for who ignores TERM."""
+
+    @override
+    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        seen = await ctx.jail()
+        if seen is None or seen.dying:
+            return {}
+        if await ctx.host.kill_processes(seen.jid, "SIGKILL", lock=ctx.lock(step)):
+            raise HostError("kill what is left in the jail", "processes were still there")
+        return {}
+
+
+class SupervisorEnd(Handler):
+    """Waits until the supervisor has reaped everything and written its record."""
+
+    @override
+    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        if ctx.launched is not None:
+            ctx.launched.abort()
+            ctx.launched = None
+        if records.alive(ctx.directory.supervisor):
+            # It may be ending just now, or never have got as far as its socket.
+            with contextlib.suppress(SupervisorLostError):
+                await reach(ctx).end()
+        if not await wait_supervisor_gone(ctx, _END_S):
+            raise HostError("wait for the supervisor to end", "it still has processes to reap")
+        # Its record goes with the task's files: it must be an event before.
+        record = records.read_exit(ctx.directory.supervisor)
+        exited = exited_of(record) if record is not None else None
+        if exited is not None:
+            await ctx.apply(cmd.RecordExit(exited))
+        elif record is None:
+            await ctx.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
+        return {}
+
+
+async def wait_supervisor_gone(ctx: Context, timeout_s: float) -> bool:
+    """Wait until nobody holds the supervisor's lock; False at the bound."""
+    deadline = time.monotonic() + timeout_s
+    pause_s = 0.01
+    while records.alive(ctx.directory.supervisor):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.2)
+    return True

@@ -1,0 +1,45 @@
+"""Follows a task's supervisor: its exit record becomes an event, its disappearance a loss."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from jail_driver import log
+from jail_driver.engine.steps.process import exited_of, reach
+from jail_state.core import commands as cmd
+
+if TYPE_CHECKING:
+    from jail_driver.engine.actor import TaskActor
+
+_log = log.get("engine")
+_AGAIN_S = 0.2
+_AGAIN_MOST_S = 5.0
+
+
+async def watch_supervisor(actor: TaskActor) -> None:
+    """Wait for the end of main, over any number of broken connections, and record it.
+
+    Where the supervisor is gone without a record, nobody knows main's status: that is said, never 0.
+    """
+    pause_s = _AGAIN_S
+    while True:
+        try:
+            await actor.apply(await _end_of(actor))
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # noqa: BLE001  # logged, and tried again
+            # The store may be full: the supervisor's record waits on the disk until it is not.
+            _log.exception("cannot record the exit now", task_id=actor.task.id)
+        else:
+            return
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _AGAIN_MOST_S)
+
+
+async def _end_of(actor: TaskActor) -> cmd.RecordExit | cmd.Lose:
+    record = await reach(actor.context).wait_exit()
+    exited = exited_of(record) if record is not None else None
+    if exited is not None:
+        return cmd.RecordExit(exited)
+    return cmd.Lose("its supervisor is gone and left no exit record", jail=False)
