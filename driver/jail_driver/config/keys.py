@@ -30,7 +30,7 @@ COMMANDS = (
     _switch("Exec_system_jail_user", "exec.system_jail_user", doc="Look Exec_jail_user up on the host."),
     _word("Exec_system_user", "exec.system_user", doc="User of the hooks on the host."),
     Key("Exec_timeout", "exec.timeout", Kind.SECONDS, "Limit of each hook; 0: none. Never limits main. Default: the plugin option hook_timeout."),
-    _word("Exec_consolelog", "exec.consolelog", doc="Absolute host file that gets the output of main and Exec_stop besides Nomad's log.", guarded=True),
+    _word("Exec_consolelog", "exec.consolelog", doc="Absolute host file that gets the output of main and Exec_stop besides Nomad's log."),
     Key("Exec_fib", "exec.fib", Kind.NUMBER, "Routing table of the commands inside.", high=65535),
     Key("Stop_timeout", "stop.timeout", Kind.SECONDS, "Grace after the kill signal where Nomad gives none (a failed start, a lost jail); 0 kills at once. For a stop that Nomad asks for, kill_timeout rules. Default: the plugin option kill_timeout."),
 )  # fmt: skip

@@ -41,6 +41,10 @@ class Kind(Enum):
     """Read by code of its own."""
 
 
+KERNEL_KINDS = frozenset({Kind.FLAG, Kind.TEXT, Kind.INT, Kind.CHOICE, Kind.PAIRS})
+"""Kinds whose values are arguments of ``jail -c``."""
+
+
 class Fate(Enum):
     """What the driver does with a key."""
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from jail_driver.config import commands, networks, params, read, rules
 from jail_driver.config.keys import BY_NAME, KEYS
-from jail_driver.config.kinds import Fate, Key, Kind, Problems
+from jail_driver.config.kinds import KERNEL_KINDS, Fate, Key, Kind, Problems
 from jail_driver.config.model import AddressWanted, Command, JailConfig, KernelFacts
 from jail_driver.config.mounts import read_mounts
 
-_KERNEL_KINDS = frozenset({Kind.FLAG, Kind.TEXT, Kind.INT, Kind.CHOICE, Kind.PAIRS})
 _USER = re.compile(r"[^\s:/\x00-\x1f-][^\s:/\x00-\x1f]{0,63}\Z")
 _PATH_BYTES = 1023
 
@@ -71,7 +70,7 @@ class Reader:
     def _kernel_params(self) -> dict[str, str | None]:
         sent: dict[str, str | None] = {}
         for key in KEYS:
-            if key.name in self.given and key.kind in _KERNEL_KINDS:
+            if key.name in self.given and key.kind in KERNEL_KINDS:
                 sent.update(params.read_param(key, self.given[key.name], self._kernel, self._problems))
             elif key.name == "Vnet" and "Vnet" in self.given:
                 sent.update(self._vnet(key))
