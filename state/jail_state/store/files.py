@@ -40,6 +40,16 @@ def index_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-shm")
 
 
+def identity(path: Path) -> tuple[int, int]:
+    """Return device and inode: what a file is, whatever it is called.
+
+    Raises:
+        OSError: it is missing, or closed to us.
+    """
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def look(path: Path) -> Files:
     """Look at a database's files.
 

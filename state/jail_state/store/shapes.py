@@ -83,7 +83,7 @@ def _scalar(cls: type) -> Shape:
 
     def check(value: Any) -> Any:
         if cls is float and isinstance(value, int | float) and not isinstance(value, bool):
-            if math.isfinite(value):
+            if isinstance(value, int) or math.isfinite(value):
                 return value
         elif isinstance(value, cls) and (cls is bool or not isinstance(value, bool)):
             return value

@@ -15,7 +15,7 @@ from threading import Lock
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from jail_state.store import engine, migrate, queries
+from jail_state.store import engine, files, migrate, queries
 from jail_state.store.admission import Batch, admit, nameable
 from jail_state.store.codec import Codec
 from jail_state.store.errors import (
@@ -67,7 +67,7 @@ class SqliteStore:
         self._timeout_s = busy_timeout_s
         self._engine = engine.make_engine(path, "mode=rw", timeout_s=busy_timeout_s)
         self._connection: Connection | None = None
-        self._file: tuple[int, int] = (0, 0)
+        self._file = self._log = (0, 0)
         self._full_sync: bool | None = None
         self._suspect = False
         self._shut = False
@@ -157,6 +157,8 @@ class SqliteStore:
         with self._lock:
             if self._shut:
                 raise StoreClosedError(str(self.path), "closed by the plugin")
+            with translated(self.path):
+                self._check_identity()
             try:
                 with translated(self.path):
                     connection = engine.kind(self._connected(), begin)
@@ -169,19 +171,28 @@ class SqliteStore:
                 self._drop()
                 raise
 
-    def _connected(self) -> Connection:
-        """Return the connection, unless the file was taken away under it: SQLite would write into the void.
+    def _check_identity(self) -> None:
+        """Notice that the file was taken away under the connection: SQLite would write into the void.
 
-        What then stands in its place, a backup put back perhaps, is looked at by the next call.
+        While it is away the connection is kept, so that its inode cannot become another file's. Another
+        file in its place is taken up by the next call, but never beside the log of the one before, which
+        SQLite would replay into it (https://www.sqlite.org/howtocorrupt.html, section 1.4).
         """
-        found = self.path.stat()
-        here = (found.st_dev, found.st_ino)
+        if self._connection is None or files.identity(self.path) == self._file:
+            return
+        log = files.log_of(self.path)
+        if log.exists() and log.stat().st_size and files.identity(log) == self._log:
+            raise StoreDamagedError(str(self.path), f"it was replaced, but {log.name} is still the old one's")
+        self._drop()
+        raise StoreMissingError(str(self.path), "another file stands in its place")
+
+    def _connected(self) -> Connection:
         if self._connection is None:
             migrate.check(self.path, migrate.revision(self.path, timeout_s=self._timeout_s))
-            self._connection, self._file, self._full_sync = self._engine.connect(), here, None
+            self._file = files.identity(self.path)
+            self._connection, self._full_sync = self._engine.connect(), None
             engine.use_wal(self._connection)
-        elif here != self._file:
-            raise StoreMissingError(str(self.path), "another file stands in its place")
+            self._log = files.identity(files.log_of(self.path))
         return self._connection
 
     def _synchronous(self, connection: Connection, *, full: bool) -> None:

@@ -71,8 +71,8 @@ def from_sqlite(path: Path, error: Exception) -> UnavailableError:
     """Return our error for one of the ``sqlite3`` module."""
     code: int = getattr(error, "sqlite_errorcode", -1)
     kind = BY_CODE.get(code) or BY_CODE.get(code & 0xFF, UnavailableError)
-    if kind is UnavailableError and not path.exists():
-        kind = StoreMissingError
+    if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        kind = _why_not_opened(path)
     if kind is StoreInputOutputError and _without_room(path):
         # The shared-memory file cannot grow: SQLite says SQLITE_IOERR_SHMSIZE, the reason is the disk.
         kind = StoreFullError
@@ -88,6 +88,13 @@ def from_system(path: Path, error: OSError) -> UnavailableError:
     if isinstance(error, PermissionError):
         return StoreReadOnlyError(str(path), why)
     return UnavailableError(str(path), why)
+
+
+def _why_not_opened(path: Path) -> type[UnavailableError]:
+    """SQLite says only that it cannot; its companion files need a directory that can be written."""
+    if not path.exists():
+        return StoreMissingError
+    return UnavailableError if os.access(path.parent, os.W_OK) else StoreReadOnlyError
 
 
 def _without_room(path: Path) -> bool:
