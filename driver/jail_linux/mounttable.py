@@ -1,0 +1,188 @@
+"""The mount table as FreeBSD would show it, from /proc/self/mountinfo.
+
+A nullfs mount is a bind mount here, a devfs is a tmpfs whose source says devfs. What a nullfs mount was made
+from is not in mountinfo in the words of its maker, so `mount` notes it in the registry, by fsid; where there
+is no note (another tool's bind mount, or a run killed in between) the source is worked out.
+"""
+
+import binascii
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jail_linux.settings import Settings
+
+_TYPES = {"proc": "procfs", "sysfs": "linsysfs", "devtmpfs": "devfs", "fuseblk": "fusefs", "nfs4": "nfs"}
+_MARKED = {"devfs", "fdescfs", "linprocfs", "procfs", "linsysfs"}
+_NOT_LOCAL = {"devfs", "fdescfs", "nfs", "fusefs", "autofs"}
+HIDDEN = ".proc"  # a stand-in devfs or fdescfs keeps a view of /proc under this name
+
+
+class Mount:
+    """One mounted file system.
+
+    Attributes:
+        number: Linux's mount id.
+        device: major:minor of the file system.
+        inner: Path inside the file system that is mounted.
+        target: Where it is mounted.
+        options: Linux's options of this mount.
+        kind: Linux's file system type.
+        source: FreeBSD's f_mntfromname.
+        fstype: FreeBSD's f_fstypename.
+        fsid: 16 hex digits, unlike those of any other mount now and, in all likelihood, ever.
+    """
+
+    __slots__ = ("device", "fsid", "fstype", "inner", "kind", "number", "options", "source", "target")
+
+    def __init__(self, line: str) -> None:
+        fields = line.split(" ")
+        tail = fields.index("-", 6)
+        self.number = int(fields[0])
+        self.device = fields[2]
+        self.inner = _plain(fields[3])
+        self.target = _plain(fields[4])
+        self.options = fields[5].split(",")
+        self.kind = fields[tail + 1]
+        self.source = _plain(fields[tail + 2])
+        self.fstype = self.source if self.source in _MARKED else _TYPES.get(self.kind, self.kind)
+        check = binascii.crc32(f"{self.device} {self.inner} {self.target}".encode("utf-8", "surrogateescape"))
+        self.fsid = (self.number.to_bytes(4, "little") + check.to_bytes(4, "little")).hex()
+
+    @property
+    def readonly(self) -> bool:
+        """Whether this mount is read-only."""
+        return "ro" in self.options
+
+    def words(self) -> list[str]:
+        """FreeBSD's words for the options, in mount(8)'s order."""
+        flags = [
+            ("local", self.fstype not in _NOT_LOCAL),
+            ("noatime", "noatime" in self.options),
+            ("noexec", "noexec" in self.options),
+            ("nosuid", "nosuid" in self.options),
+            ("nosymfollow", "nosymfollow" in self.options),
+            ("read-only", self.readonly),
+        ]
+        return [word for word, present in flags if present]
+
+
+def _plain(text: str) -> str:
+    """Undo mountinfo's octal escapes of blank, tab, newline and backslash."""
+    if "\\" not in text:
+        return text
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text
+
+
+def read(settings: "Settings") -> list[Mount]:
+    """Read the table, oldest mount first, without what the stand-ins keep for themselves.
+
+    Args:
+        settings: Of the tools directory, for the notes.
+
+    Returns:
+        The mounts that are visible from this process's root.
+    """
+    mounts = everything()
+    devices = {mount.target for mount in mounts if mount.source == "devfs"}
+    notes = _notes(settings)
+    seen: dict[str, Mount] = {}
+    shown = []
+    for mount in mounts:
+        if mount.kind == "nsfs" or is_hidden(mount, devices):
+            continue
+        if mount.fsid in notes:
+            mount.fstype, mount.source = notes[mount.fsid]
+        elif mount.kind not in {"proc", "sysfs", "cgroup", "cgroup2", "devpts"} and _is_bind(mount, seen):
+            mount.source = _guess_source(mount, mounts)
+            mount.fstype = "nullfs"
+        seen.setdefault(mount.device, mount)
+        shown.append(mount)
+    return shown
+
+
+def everything() -> list[Mount]:
+    """Read the table as Linux has it, every mount included."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        return [Mount(line) for line in stream.read().splitlines()]
+
+
+def is_hidden(mount: Mount, devices: set[str]) -> bool:
+    """Whether a mount is a part of a stand-in devfs or fdescfs rather than a mount of its own.
+
+    Args:
+        mount: The mount.
+        devices: Targets of all stand-in devfs mounts.
+    """
+    head, _, last = mount.target.rpartition("/")
+    if last == HIDDEN:
+        return True
+    if mount.kind not in {"devtmpfs", "tmpfs", "devpts"} or mount.inner == "/":
+        return False
+    return head in devices
+
+
+def _is_bind(mount: Mount, seen: dict[str, Mount]) -> bool:
+    return mount.inner != "/" or mount.device in seen
+
+
+def _guess_source(mount: Mount, mounts: list[Mount]) -> str:
+    for other in mounts:
+        if other.device != mount.device or other is mount:
+            continue
+        inner = other.inner.rstrip("/")
+        if mount.inner == other.inner or mount.inner.startswith(inner + "/"):
+            return os.path.normpath(other.target + "/" + mount.inner[len(inner) :])
+    return mount.inner
+
+
+def _notes(settings: "Settings") -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    folder = f"{settings.registry}/mounts"
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return found
+    for name in names:
+        try:
+            fstype, source = os.readlink(f"{folder}/{name}").split(":", 1)
+        except OSError:
+            continue
+        found[name] = (fstype, source)
+    return found
+
+
+def note(settings: "Settings", fsid: str, fstype: str, source: str) -> None:
+    """Remember type and source of a mount, as the text of a symbolic link: made in one step, or not at all."""
+    folder = f"{settings.registry}/mounts"
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    forget(settings, fsid)
+    os.symlink(f"{fstype}:{source}", f"{folder}/{fsid}")
+
+
+def forget(settings: "Settings", fsid: str) -> None:
+    """Drop the note on a mount that is gone."""
+    try:
+        os.unlink(f"{settings.registry}/mounts/{fsid}")
+    except FileNotFoundError:
+        pass
+
+
+def at(target: str) -> "Mount | None":
+    """Find the mount that a path leads to, if the path is its root.
+
+    Args:
+        target: A real path, without symbolic links.
+
+    Returns:
+        The topmost mount there, or None where the path is no root of a mount.
+    """
+    descriptor = os.open(target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as stream:
+            number = next(int(line.split()[1]) for line in stream if line.startswith("mnt_id:"))
+    finally:
+        os.close(descriptor)
+    return next((mount for mount in everything() if mount.number == number and mount.target == target), None)

@@ -1,0 +1,140 @@
+"""umount(8): by mount point, by source, by fsid."""
+
+import errno
+import os
+
+from jail_linux import kernel, mounttable, options
+from jail_linux.failure import Failure, error_text
+from jail_linux.program import out, say
+from jail_linux.registry import Registry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jail_linux.mounttable import Mount
+    from jail_linux.settings import Settings
+
+_USAGE = [
+    "usage: umount [-fNnv] special ... | node ... | fsid ...",
+    "       umount -a | -A [-F fstab] [-fnv] [-h host] [-t type]",
+]
+_FSID_DIGITS = 16
+
+
+def main(settings: "Settings", arguments: list[str]) -> int:
+    """Run umount.
+
+    Args:
+        settings: Of the tools directory.
+        arguments: Without the command's own name.
+
+    Returns:
+        The exit status: 1 if any of the file systems stays.
+
+    Raises:
+        Failure: With umount's words and status.
+    """
+    found, words = options.parse("umount", "AaF:fh:Nnt:v", arguments, _USAGE)
+    letters = dict(found)
+    if not words or letters.keys() & {"A", "a", "h"}:
+        raise Failure(*_USAGE)
+    status = 0
+    for word in words:
+        mount = _find(mounttable.read(settings), word)
+        if mount is None:
+            _say_why(word)
+            status = 1
+            continue
+        try:
+            _take_off(settings, mount, force="f" in letters)
+        except OSError as problem:
+            say(f"umount: unmount of {mount.target} failed: {error_text(problem.errno or 0)}")
+            status = 1
+            continue
+        mounttable.forget(settings, mount.fsid)
+        if "v" in letters:
+            out(f"{mount.source}: unmount from {mount.target}\n")
+    return status
+
+
+def _find(mounts: "list[Mount]", word: str) -> "Mount | None":
+    """Look a name up as umount does: fsid, mount point, source, the latest mount first; then where it leads."""
+    newest = mounts[::-1]
+    if len(word) == _FSID_DIGITS:
+        for mount in newest:
+            if mount.fsid == word.lower():
+                return mount
+    path = word.rstrip("/") or "/"
+    for mount in newest:
+        if mount.target == path:
+            return mount
+    for mount in newest:
+        if mount.source == word:
+            return mount
+    real = os.path.realpath(path)
+    return next((mount for mount in newest if mount.target == real), None)
+
+
+def _say_why(word: str) -> None:
+    try:
+        os.stat(word)
+    except OSError as problem:
+        say(f"umount: {word}: statfs: {error_text(problem.errno or 0)}")
+        say(f"umount: {word}: unknown file system")
+        return
+    if os.path.isdir(word):
+        say(f"umount: {word}: not a file system root directory")
+    else:
+        say(f"umount: {word}: unknown file system")
+
+
+def _take_off(settings: "Settings", mount: "Mount", *, force: bool) -> None:
+    """Unmount exactly this mount.
+
+    Raises:
+        OSError: EBUSY where a jail, a process or another mount holds it.
+    """
+    with Registry(settings, exclusive=True) as registry:
+        from jail_linux.lifetime import sweep  # only here
+
+        sweep(registry)
+        if not force and any(_is_below(jail.path, mount.target) for jail in registry.all()):
+            raise OSError(errno.EBUSY, "")
+        top = mounttable.at(mount.target)
+        if top is None or top.number != mount.number:
+            raise OSError(errno.EBUSY, "")  # something is mounted over it
+        if force:
+            kernel.umount(mount.target, kernel.MNT_DETACH)
+            return
+        parts = _own_parts(mount)
+        if not parts:
+            kernel.umount(mount.target)
+            return
+        _take_off_with(mount, parts)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _own_parts(mount: "Mount") -> "list[Mount]":
+    """What a stand-in made, or the kernel forced, below this mount: not mounts that anybody asked for."""
+    everything = mounttable.everything()
+    below = [one for one in everything if one.target != mount.target and _is_below(one.target, mount.target)]
+    devices = {one.target for one in everything if one.source == "devfs"}
+    return [one for one in below if mounttable.is_hidden(one, devices)]
+
+
+def _take_off_with(mount: "Mount", parts: "list[Mount]") -> None:
+    """Unmount a devfs or fdescfs: its parts first, so that the kernel says whether the rest is in use."""
+    from jail_linux import attach  # only for these
+
+    gone: list[tuple[str, str]] = []
+    try:
+        for part in reversed(parts):
+            kernel.umount(part.target)
+            gone.append(("/proc" if part.kind == "proc" else "/dev" + part.inner, part.target))
+        kernel.umount(mount.target)
+    except OSError:
+        for source, target in reversed(gone):
+            attach.bind(source, target, set())
+        raise
