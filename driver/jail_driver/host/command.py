@@ -11,13 +11,14 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from jail_driver.host.capture import Capture, filled
 from jail_driver.host.child import Child, Identity, Spec
 from jail_driver.host.errors import HostError, MissingError
 from jail_driver.host.inflight import InFlight, wait_in_flight
 
-__all__ = ["BASE_ENV", "CommandRunner", "Completed", "InFlight", "wait_in_flight"]
+__all__ = ["BASE_ENV", "CommandRunner", "Completed", "InFlight", "Runner", "wait_in_flight"]
 
 BASE_ENV: Mapping[str, str] = {
     "PATH": "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin",
@@ -79,6 +80,22 @@ class Completed:
         if self.ok:
             return self
         raise error(what, self.words)
+
+
+class Runner(Protocol):
+    """What the adapter needs of a ``CommandRunner``; see there."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        lock: Path | None = None,
+        timeout_s: float | None = None,
+        output_limit_bytes: int = 64 * 1024,
+        kill_on_cancel: bool = False,
+    ) -> Completed:
+        """Runs a program to its end."""
+        ...
 
 
 class CommandRunner:

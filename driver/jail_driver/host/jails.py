@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jail_driver.errors import ConfigError
 from jail_driver.host import parse
-from jail_driver.host.command import CommandRunner
+from jail_driver.host.command import Runner
 from jail_driver.host.errors import ExistsError, HostError, MissingError
 from jail_driver.host.port import JailSeen
 from jail_driver.host.shell import HostCommands, Listing, refusal, says
@@ -26,7 +26,7 @@ _NOT_THE_KERNELS = re.compile(
 class JailCommands(HostCommands):
     """The part of the adapter that makes, shows and removes jails."""
 
-    def __init__(self, tools: Tools, runner: CommandRunner | None = None) -> None:
+    def __init__(self, tools: Tools, runner: Runner | None = None) -> None:
         super().__init__(tools, runner)
         self._jails = Listing(self._list_jails)
         self._columns: tuple[str, ...] | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jail_driver.errors import ConfigError
 from jail_driver.host import parse
-from jail_driver.host.command import CommandRunner
+from jail_driver.host.command import Runner
 from jail_driver.host.errors import BusyError, HostError, MissingError
 from jail_driver.host.port import MountSeen
 from jail_driver.host.shell import HostCommands, Listing, refusal, says
@@ -25,7 +25,7 @@ _GONE = ("not a file system root directory", "unknown file system", "statfs: No 
 class MountCommands(HostCommands):
     """The part of the adapter that mounts, shows and unmounts."""
 
-    def __init__(self, tools: Tools, runner: CommandRunner | None = None) -> None:
+    def __init__(self, tools: Tools, runner: Runner | None = None) -> None:
         super().__init__(tools, runner)
         self._mounts = Listing(self._list_mounts)
         self._last_seen: frozenset[MountSeen] | None = None

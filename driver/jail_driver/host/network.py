@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jail_driver.errors import ConfigError
 from jail_driver.host import parse
-from jail_driver.host.command import CommandRunner, Completed
+from jail_driver.host.command import Completed, Runner
 from jail_driver.host.errors import ExistsError, HostError, MissingError
 from jail_driver.host.port import AddressSeen
 from jail_driver.host.shell import HostCommands, Listing, refusal, says
@@ -23,7 +23,7 @@ _NO_JAIL = "not found"
 class NetworkCommands(HostCommands):
     """The part of the adapter that deals with the host's network."""
 
-    def __init__(self, tools: Tools, runner: CommandRunner | None = None) -> None:
+    def __init__(self, tools: Tools, runner: Runner | None = None) -> None:
         super().__init__(tools, runner)
         self._addresses = Listing(self._list_addresses)
         self._interfaces = Listing(self._list_interfaces)

@@ -73,15 +73,21 @@ def addresses(output: bytes) -> tuple[AddressSeen, ...]:
     """Reads ``ifconfig -a``: ``inet A netmask 0xffffff00``, ``inet6 A%zone prefixlen 64``.
 
     Point-to-point lines (``A --> B``) count with their own end.
+
+    Raises:
+        HostError: not what ifconfig(8) prints.
     """
     seen = []
     interface = ""
-    for line in text(output).splitlines():
-        if heading := _INTERFACE.match(line):
-            interface = heading["name"]
-        elif match := _ADDRESS.match(line):
-            address = ipaddress.ip_address(match["address"])
-            seen.append(AddressSeen(interface, str(address), _prefix(match, address.max_prefixlen)))
+    try:
+        for line in text(output).splitlines():
+            if heading := _INTERFACE.match(line):
+                interface = heading["name"]
+            elif match := _ADDRESS.match(line):
+                address = ipaddress.ip_address(match["address"])
+                seen.append(AddressSeen(interface, str(address), _prefix(match, address.max_prefixlen)))
+    except ValueError as error:
+        raise _unexpected("ifconfig", output) from error
     return tuple(seen)
 
 
@@ -115,7 +121,11 @@ def _each(
     try:
         return tuple(make(entry) for entry in json.loads(text(output))[container].get(listing, ()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HostError(f"read the output of {command}", f"not as expected: {output[:80]!r}") from error
+        raise _unexpected(command, output) from error
+
+
+def _unexpected(command: str, output: bytes) -> HostError:
+    return HostError(f"read the output of {command}", f"not as expected: {output[:80]!r}")
 
 
 def _jail(entry: Mapping[str, Any]) -> JailSeen:

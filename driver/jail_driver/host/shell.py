@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from jail_driver.host.command import CommandRunner, Completed
+from jail_driver.host.command import CommandRunner, Completed, Runner
 from jail_driver.host.errors import HostError
 from jail_driver.host.tools import Tools
 
@@ -55,7 +55,7 @@ class HostCommands:
         runner: how commands are run.
     """
 
-    def __init__(self, tools: Tools, runner: CommandRunner | None = None) -> None:
+    def __init__(self, tools: Tools, runner: Runner | None = None) -> None:
         self._tools = tools
         self._runner = runner or CommandRunner()
         # A thousand tasks that start at once would otherwise be a thousand processes at once.

@@ -13,9 +13,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from jail_driver.host.command import Completed
+from jail_driver.host.command import Runner
 from jail_driver.host.errors import HostError, ToolsError
 
 _RESCUE = Path("/rescue")
@@ -66,11 +65,7 @@ class Tools:
         return self.path_directory is None
 
 
-class _Runner(Protocol):
-    async def run(self, argv: list[str], *, timeout_s: float) -> Completed: ...
-
-
-async def discover(choice: str, state_dir: Path, runner: _Runner) -> Tools:
+async def discover(choice: str, state_dir: Path, runner: Runner) -> Tools:
     """Returns the tools that the plugin option ``jail_tools`` asks for.
 
     Args:
@@ -134,7 +129,7 @@ def _is_freebsd(program: Path) -> bool:
     return header[:4] == b"\x7fELF" and header[7:] == b"\x09" and os.access(program, os.X_OK)
 
 
-async def _stand_ins(directory: Path, runner: _Runner) -> Tools:
+async def _stand_ins(directory: Path, runner: Runner) -> Tools:
     package = importlib.util.find_spec("jail_linux")
     if package is None or not package.submodule_search_locations:
         raise ToolsError("jail_tools", "the stand-ins for Linux (package jail_linux) are not installed")
