@@ -51,7 +51,7 @@ CORE = (
     _int("Osreldate", "osreldate", doc="kern.osreldate inside (uname -K).", low=1, create_only=True),
     Key("Meta", "meta", Kind.PAIRS, "Free text kept with the jail, hidden inside.", since="15.0"),
     Key("Env", "env", Kind.PAIRS, "Free text kept with the jail, readable inside as sysctl security.jail.env.", since="15.0"),
-    _text("Mac_label", "mac.label", doc="MAC label of the jail.", since="a release after 15.1", guarded=True),
+    _text("Mac_label", "mac.label", doc="MAC label of the jail.", since="after 15.1", guarded=True),
 )  # fmt: skip
 
 ALLOW = (

@@ -44,31 +44,34 @@ def _read_address(
 ) -> AddressWanted | None:
     before, bar, rest = entry.partition("|")
     interface = read_interface(key, before.strip(), problems) if bar else nic
-    words = (rest if bar else before).split()
-    if len(words) > 1:
-        problems.add(
-            key,
-            entry,
-            "has further ifconfig(8) words",
-            "add such an address in an Exec_prestart hook and name it here without an interface",
-        )
-        return None
-    address, slash, prefix = (words[0] if words else "").partition("/")
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        problems.add(key, entry, f"is no IPv{version} address", f"write {_example(version)}")
-        return None
-    if parsed.version != version:
-        problems.add(key, entry, f"is no IPv{version} address", f"use Ip{parsed.version}_addr for it")
-        return None
+    words = (rest if bar else before).split() or [""]
+    address, slash, prefix = words[0].partition("/")
     bits = _prefix_len(prefix, version) if slash else None
-    if slash and bits is None:
-        problems.add(key, entry, f"{prefix!r} is no prefix length", f"write {_example(version)}")
+    fault = _address_fault(words, address, version)
+    if fault is None and slash and bits is None:
+        fault = (f"{prefix!r} is no prefix length", f"write {_example(version)}")
+    if fault is not None:
+        problems.add(key, entry, *fault)
         return None
     if bar and interface is None:
         return None
-    return AddressWanted(str(parsed), interface, bits)
+    return AddressWanted(str(ipaddress.ip_address(address)), interface, bits)
+
+
+def _address_fault(words: list[str], address: str, version: int) -> tuple[str, str] | None:
+    """Says why an entry is no address of this family: reason and remedy."""
+    if len(words) > 1:
+        remedy = "add such an address in an Exec_prestart hook and name it here without an interface"
+        return "has further ifconfig(8) words", remedy
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return f"is no IPv{version} address", f"write {_example(version)}"
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.scope_id:
+        return "has a zone", f"write the interface in front: {parsed.scope_id}|…"
+    if parsed.version != version:
+        return f"is no IPv{version} address", f"use Ip{parsed.version}_addr for it"
+    return None
 
 
 def _prefix_len(prefix: str, version: int) -> int | None:

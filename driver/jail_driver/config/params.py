@@ -92,7 +92,7 @@ def _check_kernel(key: Key, kernel: KernelFacts | None, problems: Problems) -> N
         remedy = f"load its module on the host: kldload {key.module}"
         remedy += f" (FreeBSD {key.since} and later)" if key.since else ""
     elif key.since:
-        remedy = f"it came with FreeBSD {key.since}: upgrade the host or leave the key out"
+        remedy = f"FreeBSD {key.since} brings it: upgrade the host or leave the key out"
     else:
         remedy = "leave the key out, or use a kernel that is built with it"
     problems.lack(key.name, key.param, reason, remedy)

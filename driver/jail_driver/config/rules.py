@@ -6,6 +6,7 @@ each resource, action and "per".
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,7 +102,9 @@ def _read_resource(name: str, value: Any, problems: Problems) -> list[RctlRule]:
     key = f"Rctl {name}"
     resource = RESOURCES.get(name.lower())
     if resource is None:
-        problems.add(key, value, "is no resource of rctl(8)", f"write one of {_names()}")
+        near = difflib.get_close_matches(name.lower(), RESOURCES, n=1)
+        remedy = f"did you mean {near[0].capitalize()}?" if near else "see rctl(8), as Memoryuse or Maxproc"
+        problems.add(key, value, "is no resource of rctl(8)", remedy)
         return []
     limits = read.maps(value)
     if limits is None:
@@ -116,10 +119,9 @@ def _read_limit(
 ) -> RctlRule | None:
     before = len(problems.found)
     fields = {str(field).lower(): value for field, value in limit.items() if value is not None}
-    for field in fields.keys() - {"action", "amount", "per"}:
-        problems.add(
-            f"{key} {field}", fields[field], "is unknown", "write Action, Amount and, if wanted, Per"
-        )
+    for field, value in limit.items():
+        if str(field).lower() not in {"action", "amount", "per"}:
+            problems.add(f"{key} {field}", value, "is unknown", "write Action, Amount and, if wanted, Per")
     action = _read_word(f"{key} Action", fields.get("action"), ACTIONS, problems)
     per = _read_word(f"{key} Per", fields["per"], PERS, problems) if "per" in fields else None
     amount = _read_amount(f"{key} Amount", fields.get("amount"), resource, problems)
@@ -200,7 +202,3 @@ def _without_clashes(rules: list[RctlRule], problems: Problems) -> tuple[RctlRul
             )
         kept[(rule.resource, rule.action, rule.amount, where[1])] = rule
     return tuple(kept.values())
-
-
-def _names() -> str:
-    return ", ".join(name.capitalize() for name in RESOURCES)
