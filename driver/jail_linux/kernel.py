@@ -63,7 +63,7 @@ def set_hostname(name: str) -> None:
 
 
 def mount(source: str, target: str, fstype: "str | None", flags: int, data: "str | None" = None) -> None:
-    """Call mount(2).
+    """Attach a file system or change one, with MS_* flags.
 
     Raises:
         OSError: As the kernel says, with the target as its file name.
@@ -81,7 +81,7 @@ def mount(source: str, target: str, fstype: "str | None", flags: int, data: "str
 
 
 def umount(target: str, flags: int = 0) -> None:
-    """Take a mount off, never through a symbolic link at the end; see umount2(2).
+    """Take a mount off, but never through a symbolic link at its end (see umount2 in the manual).
 
     Raises:
         OSError: As the kernel says, with the target as its file name.

@@ -16,10 +16,10 @@ _UUID = "00000000-0000-0000-0000-000000000000"
 
 # name, kind, size that sysctl shows, default, whether jail(8) can set it, description
 TABLE: tuple[tuple[str, str, int, str, bool, str], ...] = (
-    ("linux", SYS, 0, "new", True, "Jail Linux parameters"),
     ("linux.oss_version", INT, 0, "198144", True, "Jail Linux OSS version"),
     ("linux.osrelease", TEXT, 65, "5.15.0", True, "Jail Linux kernel OS release"),
     ("linux.osname", TEXT, 65, "Linux", True, "Jail Linux kernel OS name"),
+    ("linux", SYS, 0, "new", True, "Jail Linux parameters"),
     ("sysvshm", SYS3, 0, "disable", True, "SYSV shared memory"),
     ("sysvsem", SYS3, 0, "disable", True, "SYSV semaphores"),
     ("sysvmsg", SYS3, 0, "disable", True, "SYSV message queues"),

@@ -64,7 +64,9 @@ def _select(table: "dict[str, sysctls.Node]", name: str, letters: set[str]) -> "
 
 def _line(node: "sysctls.Node", letters: set[str]) -> str:
     if "b" in letters:
-        return (node.raw if node.raw is not None else (node.text or "").encode()).decode("latin-1")
+        # `out` turns surrogates back into the bytes that they stand for.
+        raw = node.raw if node.raw is not None else (node.text or "").encode()
+        return raw.decode("utf-8", "surrogateescape")
     if "N" in letters:
         return f"{node.name}\n"
     value = node.kind if "t" in letters else node.description if "d" in letters else node.text or ""
