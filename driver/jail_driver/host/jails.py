@@ -45,7 +45,7 @@ class JailCommands(HostCommands):
         self, name: str, path: Path, params: Mapping[str, str | None], *, lock: Path | None = None
     ) -> int:
         """See ``JailHost``: ``jail -i -c name=N path=P persist K=V...`` (jail(8); -i prints the jid)."""
-        arguments = [_argument(key, value) for key, value in params.items()]
+        arguments = [kernel_argument(key, value) for key, value in params.items()]
         done = await self._change(
             self._tools.jail, "-i", "-c", f"name={name}", f"path={path}", "persist", *arguments, lock=lock
         )
@@ -92,7 +92,7 @@ class JailCommands(HostCommands):
         return parse.jails(done.check("list jails").stdout)
 
 
-def _argument(key: str, value: str | None) -> str:
+def kernel_argument(key: str, value: str | None) -> str:
     """Returns one argument of jail(8), which takes any text as a value.
 
     Raises:

@@ -45,7 +45,7 @@ class MountCommands(HostCommands):
         lock: Path | None = None,
     ) -> MountSeen:
         """See ``JailHost``: ``mount -t TYPE [-o OPTIONS] SOURCE TARGET`` (mount(8), mount_nullfs(8))."""
-        _check(fstype, source, target, options)
+        check_mount(fstype, source, target, options)
         known = self._last_seen if self._last_seen is not None else frozenset(await self.mounts())
         chosen = ["-o", ",".join(options)] if options else []
         done = await self._change(self._tools.mount, "-t", fstype, *chosen, source, str(target), lock=lock)
@@ -113,7 +113,12 @@ def _is_stray(seen: MountSeen, fstype: str, source: str) -> bool:
     return seen.fstype == fstype and seen.source in {source, os.path.realpath(source)}
 
 
-def _check(fstype: str, source: str, target: Path, options: Sequence[str]) -> None:
+def check_mount(fstype: str, source: str, target: Path, options: Sequence[str]) -> None:
+    """Refuses what mount(8) would take for something else.
+
+    Raises:
+        ConfigError: naming every such thing.
+    """
     problems = []
     if not _FSTYPE.fullmatch(fstype):
         problems.append(f"{fstype!r} is not the name of a file system type")

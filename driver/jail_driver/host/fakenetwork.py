@@ -1,0 +1,99 @@
+"""The in-memory host's network."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from jail_driver.host.errors import ExistsError, MissingError
+from jail_driver.host.fakebase import FakeKernel
+from jail_driver.host.port import AddressSeen
+
+
+class FakeNetwork(FakeKernel):
+    """See ``FakeHost``."""
+
+    async def addresses(self) -> tuple[AddressSeen, ...]:
+        """See ``JailHost``."""
+        async with self.operation("addresses"):
+            return tuple(self.address_list)
+
+    async def add_address(
+        self, interface: str, address: str, prefix: int, *, lock: Path | None = None
+    ) -> None:
+        """See ``JailHost``."""
+        async with self.operation("add_address", lock):
+            if interface not in self.host_interfaces:
+                raise MissingError(
+                    f"add {address}/{prefix} to {interface}",
+                    f"ifconfig: interface {interface} does not exist",
+                )
+            self._drop(interface, address)
+            self.address_list.append(AddressSeen(interface, str(ipaddress.ip_address(address)), prefix))
+
+    async def remove_address(self, interface: str, address: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("remove_address", lock):
+            self._drop(interface, address)
+
+    async def interfaces(self, jid: int | None = None) -> tuple[str, ...]:
+        """See ``JailHost``."""
+        async with self.operation("interfaces"):
+            if jid is None:
+                return tuple(self.host_interfaces)
+            jail = self.living(jid)
+            if jail is None:
+                raise MissingError(f"list the interfaces of jail {jid}", "ifconfig: jail not found")
+            return tuple(self.host_interfaces if jail.interfaces is None else jail.interfaces)
+
+    async def give_interface(self, interface: str, jid: int, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("give_interface", lock):
+            what = f"give {interface} to jail {jid}"
+            jail = self.living(jid)
+            if jail is None or jail.interfaces is None:
+                raise MissingError(what, f'ifconfig: jail "{jid}" not found')
+            if interface not in self.host_interfaces:
+                raise MissingError(what, f"ifconfig: interface {interface} does not exist")
+            self.host_interfaces.remove(interface)
+            self.address_list = [seen for seen in self.address_list if seen.interface != interface]
+            jail.interfaces.append(interface)
+
+    async def take_interface(self, interface: str, jid: int, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("take_interface", lock):
+            jail = self.living(jid)
+            if jail is not None and interface in (jail.interfaces or ()):
+                jail.interfaces = [name for name in jail.interfaces or () if name != interface]
+                self.host_interfaces.append(interface)
+
+    async def create_epair(self, unit: int | None = None, *, lock: Path | None = None) -> tuple[str, str]:
+        """See ``JailHost``."""
+        async with self.operation("create_epair", lock):
+            number = 0 if unit is None else unit
+            while unit is None and f"epair{number}a" in self.host_interfaces:
+                number += 1
+            ends = (f"epair{number}a", f"epair{number}b")
+            if not set(ends).isdisjoint(self.host_interfaces):
+                raise ExistsError(
+                    f"create epair{number}", f"ifconfig: interface epair{number} already exists"
+                )
+            self.host_interfaces += ends
+            return ends
+
+    async def destroy_interface(self, interface: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("destroy_interface", lock):
+            ends = {interface}
+            if interface.startswith("epair"):
+                ends = {f"{interface[:-1]}a", f"{interface[:-1]}b"}
+            self.host_interfaces = [name for name in self.host_interfaces if name not in ends]
+            self.address_list = [seen for seen in self.address_list if seen.interface not in ends]
+            for jail in self.jail_table.values():
+                jail.interfaces = jail.interfaces and [name for name in jail.interfaces if name not in ends]
+
+    def _drop(self, interface: str, address: str) -> None:
+        plain = str(ipaddress.ip_address(address))
+        self.address_list = [
+            seen for seen in self.address_list if (seen.interface, seen.address) != (interface, plain)
+        ]
