@@ -36,7 +36,11 @@ def handler(text: str) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+        def log_message(  # type: ignore[explicit-override]  # typing.override is Python 3.12's
+            self,
+            format: str,  # noqa: A002  # the base class's name
+            *args: Any,
+        ) -> None:
             """Writes one line per request to stdout, where Nomad's log collection reads it."""
             sys.stdout.write(f"{self.address_string()} {format % args}\n")
             sys.stdout.flush()
