@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nomad import root
+from nomad import history, root
 from nomad.allocation import Allocation
 from nomad.history import History
 from nomad.network import Network
@@ -257,9 +257,10 @@ class Agent:
         return done.stdout
 
     def histories(self, alloc_id: str) -> list[History]:
-        """What the event store says of an allocation's tasks, in the order of their planning."""
-        tasks = json.loads(self.dump("--json", "--events"))["tasks"]
-        return [History.read(task) for task in tasks if task["alloc_id"] == alloc_id]
+        """What the event store says of an allocation's tasks."""
+        return history.read(
+            self.dump("--json", alloc_id), self.dump("--json", "--events", alloc_id), alloc_id
+        )
 
     def hook_environment(self) -> dict[str, str]:
         """The PATH that hooks have: the jail tools first."""

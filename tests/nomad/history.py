@@ -1,7 +1,8 @@
-"""A task's life as ``jail-task-driver state-dump --json --events`` tells it."""
+"""A task's life as ``jail-task-driver state-dump`` tells it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ class History:
         jail: the jail's name.
         states: the states it was in, in order, each once.
         names: the names of its events in order.
-        events: the events whole.
+        events: the events whole, as the event log has them.
     """
 
     id: str
@@ -25,9 +26,24 @@ class History:
     names: tuple[str, ...]
     events: tuple[Mapping[str, Any], ...]
 
-    @classmethod
-    def read(cls, task: Mapping[str, Any]) -> History:
-        """Reads one entry of the dump's ``tasks``."""
-        events = tuple(task["events"])
-        states = tuple(dict.fromkeys(event["state"] for event in events))
-        return cls(task["id"], task["jail_name"], states, tuple(event["name"] for event in events), events)
+
+def read(tasks: str, events: str, alloc_id: str) -> list[History]:
+    """Reads the histories of one allocation.
+
+    Args:
+        tasks: what ``state-dump --json`` printed.
+        events: what ``state-dump --json --events`` printed.
+        alloc_id: Nomad's allocation id.
+    """
+    lines = [json.loads(line) for line in events.splitlines()]
+    return [
+        History(
+            id=task["id"],
+            jail=task["jail"]["name"],
+            states=tuple(moment["state"] for moment in task["states"]),
+            names=tuple(line["name"] for line in lines if line["stream"] == task["id"]),
+            events=tuple(line for line in lines if line["stream"] == task["id"]),
+        )
+        for task in json.loads(tasks)["tasks"]
+        if task["alloc_id"] == alloc_id
+    ]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from jail_driver.cli import demo_root, runner, userns
-from jail_driver.cli.run import read_job, state_directory
+from jail_driver.cli.paths import state_directory
+from jail_driver.cli.run import read_job
 from jail_driver.errors import DriverError, UnavailableError
 from jail_driver.host import tools
 from jail_driver.host.command import CommandRunner

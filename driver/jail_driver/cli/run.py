@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from jail_driver.cli.paths import state_directory
 from jail_driver.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,15 +70,6 @@ def execute(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         )
     )
-
-
-def state_directory(given: Path | None) -> Path:
-    """Returns the state directory: the option, else the plugin's own default for this user."""
-    from jail_driver.config.options import default_state_dir  # noqa: PLC0415
-
-    if given is not None:
-        return given.absolute()
-    return Path(default_state_dir(root=os.geteuid() == 0, env=os.environ))
 
 
 def read_job(path: str) -> str:
