@@ -239,8 +239,16 @@ class TestDamage:
             ("UPDATE events SET data = '{' WHERE seq = 2", StoreDamagedError, "event 2 of stream 's'"),
             ("UPDATE events SET data = '{}' WHERE seq = 2", StoreDamagedError, "unknown: text"),
             ("UPDATE events SET data = '{\"text\":5}' WHERE seq = 2", StoreDamagedError, "text: a int"),
-            ("DELETE FROM events WHERE seq = 2", StoreDamagedError, "the event before it is missing"),
-            ("DELETE FROM events WHERE seq = 1", StoreDamagedError, "the event before it is missing"),
+            (
+                "DELETE FROM events WHERE seq = 2",
+                StoreDamagedError,
+                "3 of stream 's' does not follow event 1",
+            ),
+            (
+                "DELETE FROM events WHERE seq = 1",
+                StoreDamagedError,
+                "2 of stream 's' does not follow event 0",
+            ),
             ("UPDATE events SET name = 'future' WHERE seq = 2", StoreTooNewError, "does not know"),
             ("UPDATE events SET version = 9 WHERE seq = 2", StoreTooNewError, "up to 1"),
             ("UPDATE events SET version = 0 WHERE seq = 2", StoreDamagedError, "no upcaster"),

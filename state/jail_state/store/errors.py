@@ -1,6 +1,6 @@
 """Everything a store can refuse, in one tree: fields first, one sentence for the operator made from them.
 
-Two families: an append's own refusals (the store is well, the caller is not), and ``UnavailableError``:
+Two families: refusals of one append or one log (the store is well, the input is not), and ``UnavailableError``:
 the store as a whole cannot serve now, every caller gets the same reason, and a later call may succeed.
 """
 
@@ -67,6 +67,22 @@ class DecodeError(StoreError):
         self.why = why
         self.newer = newer
         super().__init__(f"event {name!r} version {version}: {why}")
+
+
+class LogError(StoreError):
+    """An exported event log that cannot be read back.
+
+    Args:
+        place: the log's name, with the number of the line where it is known.
+        why: what does not fit.
+        newer: whether a newer program would understand it.
+    """
+
+    def __init__(self, place: str, why: str, *, newer: bool = False) -> None:
+        self.place = place
+        self.why = why
+        self.newer = newer
+        super().__init__(f"event log {place}: {why}")
 
 
 class UnavailableError(StoreError):

@@ -20,14 +20,15 @@ def decode_all(codec: Codec, rows: Iterable[Row], path: str, after: int = 0) -> 
         after: the seq that the first row of each stream follows.
 
     Raises:
-        StoreDamagedError: a row that is no sound event, or a gap in a stream's numbers.
+        StoreDamagedError: a row that is no sound event, or numbers that do not follow one another.
         StoreTooNewError: an event that only a newer program knows.
     """
     histories: dict[str, list[Recorded]] = {}
     for row in rows:
         history = histories.setdefault(row.stream, [])
-        if row.seq != (history[-1].seq if history else after) + 1:
-            raise StoreDamagedError(path, f"{_place(row)}: the event before it is missing")
+        before = history[-1].seq if history else after
+        if row.seq != before + 1:
+            raise StoreDamagedError(path, f"{_place(row)} does not follow event {before}")
         try:
             history.append(codec.decode(row))
         except DecodeError as error:
