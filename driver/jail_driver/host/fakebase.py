@@ -61,7 +61,7 @@ class FakeKernel:
         self.racct = racct
         self.hook = hook
         self.jail_table: dict[int, FakeJail] = {}
-        self.mount_table: list[MountSeen] = [MountSeen("/dev/ada0p2", "/", "ufs", "0000000000000001")]
+        self.mount_table: list[MountSeen] = [MountSeen("/dev/ada0p2", "/", "ufs", "5e6a0e9d6d1ff53b")]
         self.address_list: list[AddressSeen] = [AddressSeen("lo0", "127.0.0.1", 8)]
         self.host_interfaces: list[str] = ["lo0"]
         self.rule_list: list[Rule] = []

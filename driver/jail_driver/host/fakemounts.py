@@ -36,6 +36,9 @@ class FakeMounts(FakeKernel):
             lower = self._lower(str(target))
             if not os.path.exists(lower):  # noqa: PTH110  # text, as the table holds it
                 raise MissingError(what, f"mount: {target}: No such file or directory")
+            real = os.path.realpath(lower)
+            if real != lower:
+                raise HostError(what, f"landed on {real} instead (a link on the way?), unmounted again")
             if fstype == "nullfs":
                 below = self._lower(source)
                 if not os.path.exists(below):  # noqa: PTH110

@@ -112,11 +112,12 @@ def _native_program(name: str, home: Path) -> Path:
     for program in candidates:
         if _is_freebsd(program):
             return program
-    first = candidates[0]
-    state = "is not FreeBSD's own program" if first.exists() else "does not exist"
+    first, rescue = candidates
+    if not first.exists():
+        raise ToolsError("jail_tools", f"{first} does not exist, nor does {rescue}")
     raise ToolsError(
         "jail_tools",
-        f"{first} {state}, nor is {candidates[1]} there: move Linux's aside in /compat/linux, or set jail_tools",
+        f"{first} is not FreeBSD's own program, and {rescue} is not there: is it Linux's, from /compat/linux?",
     )
 
 
