@@ -7,6 +7,7 @@ is not text would be a panic in the agent, so every line is made here alone.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -77,6 +78,9 @@ def get(module: str) -> FilteringBoundLogger:
 @contextmanager
 def bound(**fields: Any) -> Iterator[None]:
     """Adds fields, such as ``task_id``, to every line logged in this context and in tasks made in it."""
+    if not fields:
+        yield
+        return
     import structlog.contextvars  # noqa: PLC0415  # as above
 
     with structlog.contextvars.bound_contextvars(**fields):
@@ -141,7 +145,7 @@ def _render(_logger: object, method: str, event: MutableMapping[str, Any]) -> st
     error = event.pop("exc_info", None)
     if error:
         event["traceback"] = _traceback(error)
-    line = json.dumps(head | {key: _plain(value) for key, value in event.items()})
+    line = json.dumps({key: _plain(value) for key, value in event.items()} | head)
     return line if len(line) < LONGEST_LINE_BYTES else json.dumps(head | {"fields": "left out: too long"})
 
 
@@ -176,7 +180,8 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:  # type: ignore[explicit-override]  # 3.12 has override
         """Passes one record on."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, asyncio.CancelledError):
+            return  # gRPC reports each stream that its caller or our end cuts short as an error
         with suppress(Exception):
-            exc_info = record.exc_info[1] if record.exc_info else None
-            logger = get(record.name)
-            logger.log(record.levelno, record.getMessage(), exc_info=exc_info)
+            get(record.name).log(record.levelno, record.getMessage(), exc_info=error)

@@ -13,6 +13,7 @@ from jail_driver.agent import decode, encode
 from jail_driver.agent.exec_session import ExecSession
 from jail_driver.agent.stub import Stub, plugin_error
 from jail_driver.plugin import goplugin
+from jail_driver.plugin.handshake import grpc_target
 from jail_driver.plugin.pb import base_pb2, driver_pb2, goplugin_pb2, health_pb2
 from jail_driver.rpc import base, convert, driver
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
     from jail_driver.hclspec import Spec
 
-OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+LONGEST_ERROR_BYTES = 256 * 1024
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # The text of an error is a header; gRPC's C core allows 8 KiB, the Go client of an agent 16 MiB.
+    ("grpc.max_metadata_size", LONGEST_ERROR_BYTES),
+    ("grpc.absolute_max_metadata_size", LONGEST_ERROR_BYTES),
+)
 API_VERSION = "0.1.0"
 
 
@@ -46,7 +54,7 @@ class DriverClient:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._channel = grpc.aio.insecure_channel(f"unix:{address}", options=OPTIONS)
+        self._channel = grpc.aio.insecure_channel(grpc_target(address), options=OPTIONS)
         self._base = Stub(self._channel, base.SERVICE)
         self._driver = Stub(self._channel, driver.SERVICE)
         self._health = Stub(self._channel, goplugin.HEALTH_SERVICE)

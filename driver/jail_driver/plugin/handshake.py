@@ -81,6 +81,11 @@ def remove_socket(path: str) -> None:
             continue
 
 
+def grpc_target(socket_path: str) -> str:
+    """Returns gRPC's name of a socket: a URI, in which three characters of a path would mean something."""
+    return f"unix:{socket_path.replace('%', '%25').replace('?', '%3F').replace('#', '%23')}"
+
+
 def handshake_line(socket_path: str, environ: Mapping[str, str]) -> str:
     """Returns the line that tells the host where to connect.
 

@@ -72,7 +72,11 @@ def serve(
     try:
         plugin = _Plugin(about, Work(service_factory), activity or Activity(), socket_path)
         status = asyncio.run(plugin.run(closing))
+    except Exception as error:
+        sys.stderr.write(f"jail-task-driver: cannot serve: {error}\n")
+        logger.exception("cannot serve")
     finally:
+        sys.stderr.flush()
         handshake.remove_socket(socket_path)
         os._exit(status)
 
@@ -120,7 +124,7 @@ class _Plugin:
             service_handler(service, servicer, guard) for service, servicer in pairs
         )
         server.add_generic_rpc_handlers(handlers)
-        server.add_insecure_port(f"unix:{self._socket_path}")
+        server.add_insecure_port(handshake.grpc_target(self._socket_path))
         return server
 
 

@@ -1,7 +1,7 @@
 """gRPC handlers made from a protobuf service descriptor: no generated service code to keep in step.
 
 A servicer is a plain object with one method for each RPC, named in snake_case. Everything that holds for
-all RPCs (errors to statuses, logging) is one guard around each method.
+all RPCs (errors to statuses, log fields) is one guard around each call.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from google.protobuf import message_factory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from grpc.aio import ServicerContext
 
 
 class Guard(Protocol):
-    """Turns what a method raised into the end of the call."""
+    """What stands around each call."""
 
-    async def __call__(self, method: str, error: Exception, context: ServicerContext[Any, Any]) -> None:
-        """Logs the error and aborts the call; never returns normally."""
+    def __call__(
+        self, rpc: str, request: Any, context: ServicerContext[Any, Any]
+    ) -> AbstractAsyncContextManager[None]:
+        """Turns what the method raises into the end of the call; ``request`` is None for a stream of them."""
         ...
 
 
@@ -42,10 +45,9 @@ def service_handler(service: ServiceDescriptor, servicer: object, guard: Guard) 
 
     Args:
         service: from a generated module, for example ``driver_pb2.DESCRIPTOR.services_by_name["Driver"]``.
-        servicer: unary RPCs are ``async def f(request) -> response``; streaming answers are
-            ``def f(request) -> AsyncIterator[response]``; RPCs with two streams are
-            ``async def f(requests, context)``.
-        guard: what to do with an error.
+        servicer: unary RPCs are ``async def f(request) -> response``; streaming answers are async
+            generators ``f(request)``; RPCs with two streams are ``async def f(requests, context)``.
+        guard: stands around each call.
 
     Raises:
         AttributeError: the servicer lacks an RPC of the service.
@@ -72,35 +74,28 @@ def _handler(method: MethodDescriptor, servicer: object, guard: Guard) -> grpc.R
     )
 
 
-def _unary(name: str, function: Callable[[Any], Awaitable[Any]], guard: Guard) -> Callable[..., Any]:
+def _unary(rpc: str, function: Callable[[Any], Awaitable[Any]], guard: Guard) -> Callable[..., Any]:
     async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
-        try:
+        async with guard(rpc, request, context):
             return await function(request)
-        except Exception as error:  # noqa: BLE001  # the guard reports each kind
-            await guard(name, error, context)
 
     return call
 
 
 def _answer_stream(
-    name: str, function: Callable[[Any], AsyncIterator[Any]], guard: Guard
+    rpc: str, function: Callable[[Any], AsyncIterator[Any]], guard: Guard
 ) -> Callable[..., Any]:
     async def call(request: Any, context: ServicerContext[Any, Any]) -> None:
-        try:
-            async with aclosing(function(request)) as answers:  # type: ignore[type-var]  # an async generator
-                async for answer in answers:
-                    await context.write(answer)
-        except Exception as error:  # noqa: BLE001  # the guard reports each kind
-            await guard(name, error, context)
+        async with guard(rpc, request, context), aclosing(function(request)) as answers:  # type: ignore[type-var]  # an async generator
+            async for answer in answers:
+                await context.write(answer)
 
     return call
 
 
-def _both_streams(name: str, function: Callable[..., Awaitable[None]], guard: Guard) -> Callable[..., Any]:
+def _both_streams(rpc: str, function: Callable[..., Awaitable[None]], guard: Guard) -> Callable[..., Any]:
     async def call(requests: AsyncIterator[Any], context: ServicerContext[Any, Any]) -> None:
-        try:
+        async with guard(rpc, None, context):
             await function(requests, context)
-        except Exception as error:  # noqa: BLE001  # the guard reports each kind
-            await guard(name, error, context)
 
     return call
