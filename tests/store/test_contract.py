@@ -10,6 +10,7 @@ from jail_state.store.errors import (
     StoreClosedError,
     StreamClosedError,
 )
+from jail_state.store.memory import MemoryStore
 from jail_state.store.port import Append, EventStore
 from store.samples import PLAN, add
 
@@ -185,3 +186,21 @@ class TestTheEnd:
             store.read("s")
         with pytest.raises(StoreClosedError):
             store.probe()
+
+
+class TestPowerCut:
+    """What the fake loses where a real disk may."""
+
+    def test_the_unsynced_tail_goes_and_nothing_else(self) -> None:
+        """A durable append carries everything before it to the disk, of all streams."""
+        store = MemoryStore()
+        store.commit([add("a", 0, "1")])
+        store.commit([add("b", 0, "1", durable=True)])
+        store.commit([add("a", 1, "lost"), add("c", 0, "lost")])
+        store.close_stream("b", 5)
+        store.cut_power()
+        assert (texts(store, "a"), texts(store, "b"), texts(store, "c")) == (["1"], ["1"], [])
+        assert store.closed() == {}
+        assert store.commit([add("a", 1, "again")]) == [None]
+        store.cut_power()
+        assert texts(store, "a") == ["1"]

@@ -29,6 +29,7 @@ class MemoryStore:
         self._codec = codec or Codec()
         self._rows: dict[str, list[Row]] = {}
         self._closed: dict[str, int] = {}
+        self._synced: tuple[dict[str, tuple[Row, ...]], dict[str, int]] = ({}, {})
         self._shut = False
         self._lock = Lock()
 
@@ -41,6 +42,8 @@ class MemoryStore:
             for row in batch.rows:
                 self._rows.setdefault(row.stream, []).append(row)
             self._closed |= batch.closing
+            if any(append.durable for append in appends):
+                self._sync()
             return batch.outcomes
 
     def read(self, stream: str, after: int = 0) -> History:
@@ -100,6 +103,15 @@ class MemoryStore:
     def close(self) -> None:
         """See ``EventStore.close``."""
         self._shut = True
+
+    def cut_power(self) -> None:
+        """Lose what a power cut may take at worst: all that was stored after the last durable append."""
+        with self._lock:
+            rows, closed = self._synced
+            self._rows, self._closed = {stream: list(kept) for stream, kept in rows.items()}, dict(closed)
+
+    def _sync(self) -> None:
+        self._synced = {stream: tuple(rows) for stream, rows in self._rows.items()}, dict(self._closed)
 
     def _head(self, stream: str) -> StreamHead:
         return StreamHead(len(self._rows[stream]), self._closed.get(stream))
