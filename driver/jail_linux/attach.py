@@ -33,6 +33,8 @@ _DEVICES = {
     "urandom": (1, 9),
     "tty": (5, 0),
 }
+_STANDARD = ("stdin", "stdout", "stderr")
+NODES = (*_DEVICES, "fd/0", "fd/1", "fd/2", *_STANDARD)
 _DESCRIPTORS = 256
 _EVERYONE = 0o666
 
@@ -135,17 +137,33 @@ def devices(target: str, words: set[str]) -> None:
     """
     fresh("tmpfs", "devfs", target, words - {"ro"}, "mode=755,size=64k")
     try:
-        for name, (major, minor) in _DEVICES.items():
-            _device(f"{target}/{name}", os.makedev(major, minor), f"/dev/{name}")
         os.mkdir(f"{target}/{HIDDEN}", 0o555)
         bind("/proc", f"{target}/{HIDDEN}", set())
         os.mkdir(f"{target}/fd", 0o555)
-        for number, name in enumerate(("stdin", "stdout", "stderr")):
-            os.symlink(f"../{HIDDEN}/self/fd/{number}", f"{target}/fd/{number}")
-            os.symlink(f"fd/{number}", f"{target}/{name}")
+        for name in NODES:
+            node(target, name)
     except OSError:
         detach_tree(target)
         raise
+
+
+def node(target: str, name: str) -> None:
+    """Make one node of a small /dev.
+
+    Args:
+        target: Its mount point.
+        name: One of NODES.
+
+    Raises:
+        OSError: As the kernel says.
+    """
+    path = f"{target}/{name}"
+    if name in _DEVICES:
+        _device(path, os.makedev(*_DEVICES[name]), f"/dev/{name}")
+    elif name.startswith("fd/"):
+        os.symlink(f"../{HIDDEN}/self/{name}", path)
+    else:
+        os.symlink(f"fd/{_STANDARD.index(name)}", path)
 
 
 def _device(path: str, number: int, host: str) -> None:

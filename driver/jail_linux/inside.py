@@ -42,7 +42,7 @@ def enter(settings: "Settings", command: str, key: str) -> Jail:
             raise Failure(f"{command}: jail {label} not found")
         if jail.dying:
             raise Failure(f"{command}: jail {label} is dying")
-        _limit(registry, jail)
+        limits = _join(registry, jail)
         for kind in ("uts", "net") if jail.net else ("uts",):
             descriptor = os.open(f"{registry.folder(jail.jid)}/{kind}", os.O_RDONLY)
             kernel.setns(descriptor)
@@ -52,16 +52,21 @@ def enter(settings: "Settings", command: str, key: str) -> Jail:
     except OSError as problem:
         raise Failure(f"{command}: jail_attach({jail.jid}): {error_text(problem.errno or 0)}") from None
     os.chdir("/")
+    if limits:
+        from jail_linux.limits import apply  # in the cache since _join
+
+        apply(limits)
     return jail
 
 
-def _limit(registry: Registry, jail: Jail) -> None:
+def _join(registry: Registry, jail: Jail) -> dict[int, tuple[int, int]]:
     if jail.cpus is not None:
         os.sched_setaffinity(0, jail.cpus)
-    if os.path.exists(f"{registry.root}/rules"):
-        from jail_linux import limits  # only where there are rules
+    if not os.path.exists(f"{registry.root}/rules"):
+        return {}
+    from jail_linux.limits import join  # only where there are rules
 
-        limits.apply_to_self(registry, jail)
+    return join(registry, jail)
 
 
 def execute(command: str, arguments: list[str]) -> int:

@@ -7,7 +7,23 @@ Running it again with the same arguments changes nothing; every file is replaced
 import os
 import sys
 
-COMMANDS = ("ifconfig", "jail", "jexec", "jls", "kenv", "mount", "pgrep", "pkill", "sysctl", "umount")
+COMMANDS = (
+    "cpuset",
+    "devfs",
+    "ifconfig",
+    "jail",
+    "jexec",
+    "jls",
+    "kenv",
+    "mount",
+    "pgrep",
+    "pkill",
+    "ps",
+    "rctl",
+    "route",
+    "sysctl",
+    "umount",
+)
 _USAGE = "usage: install.py [--registry DIR] [--dying-s SECONDS] [--no-racct] DIR"
 _SHEBANG_MAX = 120
 

@@ -89,10 +89,13 @@ def finish(registry: Registry, jail: Jail) -> None:
         from jail_linux import vnet  # netlink is imported only where a jail has a network
 
         vnet.send_home(f"{registry.folder(jail.jid)}/net")
-    if "cgroups" in jail.extra:
+    if os.path.exists(f"{registry.folder(jail.jid)}/cgroups"):
         from jail_linux import cgroup  # rare, and not worth its import otherwise
 
-        cgroup.remove(jail)
+        try:
+            cgroup.remove(registry, jail)
+        except OSError:
+            return  # a process is on its way out; the next sweep comes by
     bury(registry, jail.jid)
 
 
@@ -110,7 +113,7 @@ def bury(registry: Registry, jid: int) -> None:
         path = f"{folder}/{name}"
         if os.path.exists(path):
             _detach(kernel.umount, path, kernel.MNT_DETACH)
-    for name in ("record", "record.new", "uts", "net"):
+    for name in ("record", "record.new", "uts", "net", "usage", "usage.new", "cgroups"):
         remove_file(f"{folder}/{name}")
     try:
         os.rmdir(folder)

@@ -109,6 +109,7 @@ def _attach(settings: "Settings", fstype: str, special: str, node: str, given: l
             attach.fresh("tmpfs", special, target, words, _tmpfs_data(own))
         elif fstype == "devfs":
             attach.devices(target, words)
+            _rule(settings, own.get("ruleset", "0"), target)
         elif fstype == "fdescfs":
             attach.descriptors(target, words)
         elif fstype == "linsysfs":
@@ -121,6 +122,16 @@ def _attach(settings: "Settings", fstype: str, special: str, node: str, given: l
     made = mounttable.at(target)
     if made is not None:
         mounttable.note(settings, made.fsid, fstype, source)
+
+
+def _rule(settings: "Settings", text: str, target: str) -> None:
+    """Apply `-o ruleset=N` to a new devfs."""
+    if text.isdigit() and int(text):
+        from jail_linux import devrules
+        from jail_linux.registry import Registry
+
+        with Registry(settings, exclusive=False) as registry:
+            devrules.apply(devrules.load(registry), int(text), target)
 
 
 def _nullfs(special: str, target: str) -> str:

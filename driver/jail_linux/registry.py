@@ -153,7 +153,7 @@ class Registry:
             os.makedirs(f"{self.root}/names", mode=0o700, exist_ok=True)
             for folder in ("jails", "names", "mounts"):
                 empty(f"{self.root}/{folder}")
-            for name in ("next", "rules", "kenv"):
+            for name in ("next", "rules", "kenv", "devfs"):
                 remove_file(f"{self.root}/{name}")
             write_file(f"{self.root}/boot", boot_id)
         if not self.exclusive:
