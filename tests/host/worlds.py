@@ -171,6 +171,7 @@ def _namespaces() -> Iterator[tuple[str, ...]]:
             *user,
             "--mount",
             "--net",
+            "--uts",
             "--propagation",
             "private",
             "sh",
@@ -187,7 +188,17 @@ def _namespaces() -> Iterator[tuple[str, ...]]:
         if holder.stdout.readline() != "ready\n":
             pytest.skip(f"this kernel refuses the namespaces: {holder.stderr.read().strip()}")
         keep = ("--user", "--preserve-credentials") if user else ()
-        yield ("/usr/bin/nsenter", "--target", str(holder.pid), *keep, "--mount", "--net", "--wd=/", "--")
+        yield (
+            "/usr/bin/nsenter",
+            "--target",
+            str(holder.pid),
+            *keep,
+            "--mount",
+            "--net",
+            "--uts",
+            "--wd=/",
+            "--",
+        )
     finally:
         holder.kill()
         holder.communicate()
