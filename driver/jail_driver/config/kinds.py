@@ -10,6 +10,8 @@ from typing import Any
 from jail_driver.errors import ConfigError
 
 _SHOWN = 60
+_LABEL = 80
+_REASON = 300
 
 
 class Kind(Enum):
@@ -98,8 +100,13 @@ def shown(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False, default=repr)
     except (TypeError, ValueError, RecursionError):
         text = type(value).__name__
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return printable(text, _SHOWN)
+
+
+def printable(text: str, limit: int) -> str:
+    """Returns text on one line, with escapes for what no log may hold, and at most ``limit`` characters."""
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 @dataclass(slots=True)
@@ -118,12 +125,13 @@ class Problems:
 
     def add(self, key: str, value: Any, reason: str, remedy: str) -> None:
         """Notes one problem as a sentence: key, value, reason, remedy."""
-        self.found.append(f"{key} = {shown(value)}: {reason}; {remedy}")
+        reason, remedy = printable(reason, _REASON), printable(remedy, _REASON)
+        self.found.append(f"{printable(key, _LABEL)} = {shown(value)}: {reason}; {remedy}")
 
     def lack(self, key: str, param: str, reason: str, remedy: str) -> None:
         """Notes that the kernel has no such parameter."""
         self.missing.add(param)
-        self.found.append(f"{key}: {reason}; {remedy}")
+        self.found.append(f"{printable(key, _LABEL)}: {printable(reason, _REASON)}; {remedy}")
 
     def raise_if_any(self) -> None:
         """Raises what was found.

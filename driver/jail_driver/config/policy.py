@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 
 from jail_driver.config.keys import BY_PARAM
+from jail_driver.config.kinds import printable
 from jail_driver.config.model import AddressWanted, Command, JailConfig  # as above
 from jail_driver.config.params import positive
 
@@ -155,6 +156,7 @@ def _is_below(path: str, allowed: Allowed) -> bool:
 
 def _refusal(thing: str, allowed: Allowed, remedy: str, option: str) -> str:
     listed = ", ".join(allowed) if allowed else "none"
+    thing = printable(thing, 200)
     return f"{thing}: the operator of this node allows {listed}; {remedy} or have the plugin option {option} extended"
 
 
