@@ -1,9 +1,7 @@
 # jail-task-driver: the only entrance. Works under GNU make and BSD make.
 # `make` alone prints the targets.
 
-PY = .venv/bin/python
-
-.PHONY: help setup run test check fmt lint type arch bench sweep clean
+.PHONY: help setup run test check fmt lint type arch docs proto bench clean
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | sort
@@ -30,6 +28,16 @@ type: setup ## mypy, strict
 
 arch: setup ## import layers
 	@.venv/bin/lint-imports
+
+docs: setup ## make the reference pages that are drawn from tables
+	@.venv/bin/python scripts/docs.py
+
+proto: setup ## make the protobuf modules
+	@sh scripts/proto.sh
+
+bench: setup ## measure the store and a supervisor's memory
+	@.venv/bin/python tests/bench/store.py
+	@.venv/bin/python tests/bench/supervisor.py
 
 clean: ## remove what the targets made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

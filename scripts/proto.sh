@@ -1,12 +1,9 @@
 #!/bin/sh
-# Generates the protobuf modules from driver/jail_driver/plugin/proto into DIR (default: driver), under jail_driver/plugin/pb.
+# Makes driver/jail_driver/plugin/pb from the .proto files beside it. The virtual directory gives the
+# generated modules imports by their package's full name.
 set -eu
-cd "$(dirname "$0")/.."
-out=${1:-driver}
-virtual=jail_driver/plugin/pb
-physical=driver/jail_driver/plugin/proto
-set --
-for file in "$physical"/*.proto; do
-	set -- "$@" "$virtual/${file##*/}"
-done
-exec .venv/bin/python -m grpc_tools.protoc -I "$virtual=$physical" --python_out="$out" --pyi_out="$out" "$@"
+cd "$(dirname "$0")/../driver"
+package=jail_driver/plugin
+files=$(cd "$package/proto" && ls ./*.proto | sed "s|^\./|$package/pb/|")
+# shellcheck disable=SC2086  # one word each: our own file names
+../.venv/bin/python -m grpc_tools.protoc "-I$package/pb=$package/proto" --python_out=. --pyi_out=. $files

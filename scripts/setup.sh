@@ -34,7 +34,7 @@ say() {
 }
 
 # The path counts, because the programs in .venv name it: a clone that was moved is set up anew.
-want=$({ pwd && cat pyproject.toml requirements/dev.txt scripts/setup.sh; } | cksum)
+want=$({ pwd && cat pyproject.toml requirements/dev.txt; } | cksum)
 if [ -x .venv/bin/python ] && [ "$(cat .venv/.jtd-setup 2>/dev/null)" = "$want" ]; then
     exit 0
 fi
@@ -47,7 +47,10 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     exit 1
 fi
 say "setting up .venv with $python (once; about a minute)"
-"$python" -m venv --clear .venv
+if [ "$(cat .venv/.jtd-place 2>/dev/null)" != "$(pwd)" ] || ! .venv/bin/python -c '' 2>/dev/null; then
+    "$python" -m venv --clear .venv
+    pwd >.venv/.jtd-place
+fi
 pip() {
     .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"
 }
