@@ -15,16 +15,18 @@ from jail_driver import log
 from jail_driver.engine import private as private_file
 from jail_driver.engine.faults import Point
 from jail_driver.engine.messages import driver_event
-from jail_driver.engine.steps import HANDLERS, Context, Launch
+from jail_driver.engine.steps import HANDLERS, Context, Handler, Launch
 from jail_driver.engine.watch import watch_supervisor
 from jail_driver.errors import ConfigError, DriverError
 from jail_state.core import commands as cmd
 from jail_state.core import events as ev
 from jail_state.core.decide import decide
+from jail_state.core.errors import CoreError
 from jail_state.core.lifecycle import State
 from jail_state.core.plan import finished, plan
 from jail_state.core.steps import Progress, Step, StepKind
 from jail_state.core.task import Task, evolve
+from jail_state.store.errors import StoreError
 from jail_state.store.port import Append
 
 if TYPE_CHECKING:
@@ -214,28 +216,51 @@ class TaskActor:
     async def _go_up(self, step: Step) -> None:
         handler = HANDLERS[step.kind]
         async with self.runtime.exclusive(handler.exclusive(self.context, step)):
-            try:
-                self._read_private()
-                await self.runtime.faults.announce(Point.BEFORE_INTENT, step.key)
-                before = await handler.before(self.context, step)
-                await self.apply(cmd.Intend(step.key, before))
-            except DriverError as error:
+            await self._conclude(step, await self._outcome_up(step, handler))
+
+    async def _outcome_up(self, step: Step, handler: Handler) -> cmd.Command:
+        intended = False
+        try:
+            self._read_private()
+            await self.runtime.faults.announce(Point.BEFORE_INTENT, step.key)
+            before = await handler.before(self.context, step)
+            await self.apply(cmd.Intend(step.key, before))
+            intended = True
+            await self.runtime.faults.announce(Point.AFTER_INTENT, step.key)
+            result = await handler.perform(self.context, step, before)
+            await self.runtime.faults.announce(Point.AFTER_EFFECT, step.key)
+        except (StoreError, CoreError):
+            if not intended:
+                raise  # nothing was announced: the whole step is tried again
+            return cmd.Fail(step.key, f"{step.key}: the journal failed in the middle of it")
+        except Exception as error:  # noqa: BLE001  # whatever it is, it must not leave the step in flight
+            if not intended:
                 # Nothing was done, but the journal takes a failure only after an intent.
                 await self.apply(cmd.Intend(step.key))
-                await self._failed(step, error)
-                return
-            try:
-                await self.runtime.faults.announce(Point.AFTER_INTENT, step.key)
-                result = await handler.perform(self.context, step, before)
-                await self.runtime.faults.announce(Point.AFTER_EFFECT, step.key)
-            except DriverError as error:
-                await self._failed(step, error)
-                return
-            await self.apply(cmd.Conclude(step.key, result))
-            await self.runtime.faults.announce(Point.AFTER_OUTCOME, step.key)
+            return cmd.Fail(
+                step.key, self._words(step, error), recoverable=not isinstance(error, ConfigError)
+            )
+        return cmd.Conclude(step.key, result)
 
-    async def _failed(self, step: Step, error: DriverError) -> None:
-        await self.apply(cmd.Fail(step.key, str(error), recoverable=not isinstance(error, ConfigError)))
+    def _words(self, step: Step, error: Exception) -> str:
+        """Return what a failure says of itself; a defect of ours is logged whole."""
+        if isinstance(error, DriverError):
+            return str(error)
+        _log.exception("a step failed in an unforeseen way", task_id=self.task.id, step=step.key)
+        return f"{step.key}: {error!r}"
+
+    async def _conclude(self, step: Step, outcome: cmd.Command) -> None:
+        """Append an outcome. It is a fact by now: while the store refuses, it is kept and tried again."""
+        pause_s = _RETRY_FIRST_S
+        while True:
+            try:
+                await self.apply(outcome)
+                break
+            except StoreError:
+                _log.exception("cannot store an outcome now", task_id=self.task.id, step=step.key)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _RETRY_MOST_S)
+        await self.runtime.faults.announce(Point.AFTER_OUTCOME, step.key)
 
     async def _go_down(self, step: Step) -> None:
         """Perform a teardown step; all but hooks are tried again until the deadline."""
@@ -246,8 +271,7 @@ class TaskActor:
             before = await handler.before(self.context, step)
             await self.apply(cmd.Intend(step.key, before))
             await self.runtime.faults.announce(Point.AFTER_INTENT, step.key)
-            await self.apply(await self._outcome_down(step, before))
-            await self.runtime.faults.announce(Point.AFTER_OUTCOME, step.key)
+            await self._conclude(step, await self._outcome_down(step, before))
 
     async def _outcome_down(self, step: Step, before: Mapping[str, Any]) -> cmd.Command:
         pause_s = _RETRY_FIRST_S
@@ -256,12 +280,13 @@ class TaskActor:
                 result = await HANDLERS[step.kind].perform(self.context, step, before)
                 await self.runtime.faults.announce(Point.AFTER_EFFECT, step.key)
                 return cmd.Conclude(step.key, result)
-            except DriverError as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, the teardown goes on
+                words = self._words(step, error)
                 if step.kind is StepKind.HOOK:
-                    return cmd.Fail(step.key, str(error))
+                    return cmd.Fail(step.key, words)
                 if self._deadline_passed():
-                    return cmd.Abandon(step.key, str(error))
-                _log.warning("will try again", task_id=self.task.id, step=step.key, error=str(error))
+                    return cmd.Abandon(step.key, words)
+                _log.warning("will try again", task_id=self.task.id, step=step.key, error=words)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _RETRY_MOST_S)
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jail_driver.errors import ConfigError
 from jail_state.core.ids import task_hash
-
-SOCKET_PATH_MAX = 100
-"""sun_path holds 104 bytes on FreeBSD, 108 on Linux; the rest is room for a temporary suffix."""
-
-_LONGEST_SOCKET = "s/0123456789abcdef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +53,6 @@ class StateDir:
         """Return the directory of one task."""
         digest = task_hash(task_id)
         return TaskDir(self.tasks / digest, self.sockets / digest)
-
-    def check(self) -> None:
-        """Check that sockets will fit.
-
-        Raises:
-            ConfigError: the path is too long or relative.
-        """
-        if not self.root.is_absolute():
-            raise ConfigError(f'state_dir = "{self.root}": must be an absolute path')
-        longest = len(os.fsencode(self.root / _LONGEST_SOCKET))
-        if longest > SOCKET_PATH_MAX:
-            over = longest - SOCKET_PATH_MAX
-            raise ConfigError(
-                f'state_dir = "{self.root}": its sockets would need {longest} bytes and a socket\'s path has'
-                f" {SOCKET_PATH_MAX}; choose a path shorter by {over}"
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,11 +146,13 @@ class _View:
         self.steps: list[Step] = []
         self._seen: dict[str, int] = {}
 
-    def mount(self, inside: str, fstype: str, source: str, options: Iterable[str] = ()) -> None:
-        """Add one mount, and its mount point unless it is the root."""
+    def mount(
+        self, inside: str, fstype: str, source: str, options: Iterable[str] = (), *, point: bool = True
+    ) -> None:
+        """Add one mount, and before it its mount point unless that is known to be there."""
         self._seen[inside] = count = self._seen.get(inside, 0) + 1
         name = inside if count == 1 else f"{inside} #{count}"
-        if inside != "/":
+        if point:
             make = "file" if fstype == "nullfs" and os.path.isfile(source) else "directory"  # noqa: PTH113
             args = {"inside": inside, "make": make, "path": self.path}
             self.steps.append(Step(f"mount-point {name}", StepKind.MOUNT_POINT, Phase.MOUNT, args))
@@ -162,10 +164,10 @@ def _mounts(spec: TaskSpec, config: JailConfig, directory: TaskDir, facts: HostF
     own = os.path.realpath(f"{spec.alloc_dir}/{spec.name}")
     path = os.path.realpath(config.path) if config.path else own
     view = _View(path)
-    view.mount("/", "nullfs", path)
+    view.mount("/", "nullfs", path, point=False)
     below = _below(path, directory, facts)
     for inside, seen in below.items():
-        view.mount(inside, "nullfs", seen.target, ("ro",) if seen.readonly else ())
+        view.mount(inside, "nullfs", seen.target, ("ro",) if seen.readonly else (), point=False)
     for extra in config.mounts:
         view.mount(extra.target, extra.fstype, extra.source, extra.options)
     if config.mount_devfs:

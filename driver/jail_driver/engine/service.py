@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -43,6 +44,10 @@ _RECOVER_WAIT_S = 5.0
 _AGAIN_S = 5.0
 
 
+def _options(config: Mapping[str, Any]) -> PluginOptions:
+    return parse_plugin_options(config, root=os.geteuid() == 0, env=os.environ)
+
+
 class JailDriver:
     """Implements ``jail_driver.service.DriverService`` over the event store and the host.
 
@@ -61,7 +66,7 @@ class JailDriver:
 
     async def configure(self, config: Mapping[str, Any], *, real: bool) -> None:
         """Take the operator's options; the real use begins if Nomad's own configuration came with them."""
-        options = parse_plugin_options(config)
+        options = _options(config)
         self._options = options
         if real:
             self._spawn(self._open_quietly())
@@ -85,7 +90,7 @@ class JailDriver:
         """
         async with self._opening:
             if self._runtime is None:
-                options = self._options or parse_plugin_options({})
+                options = self._options or _options({})
                 try:
                     runtime = await open_runtime(options, self._activity, self._notify)
                 except (DriverError, StoreError, OSError) as error:
@@ -195,7 +200,13 @@ class JailDriver:
         actor = self._actor(await self._ready(), task_id)
         if actor.task.state is not State.RUNNING:
             raise DriverError(f"cannot signal a task that is {actor.task.state}")
-        await reach(actor.context).signal(signal)
+        try:
+            async with reach(actor.context) as supervisor:
+                refused = await supervisor.signal(signal)
+        except (OSError, EOFError) as error:
+            raise DriverError(f"signal {signal}: the task has just ended") from error
+        if refused:
+            raise DriverError(f"signal {signal}: {refused}")
         await actor.settle(lambda _task: (ev.SignalSent(signal),))
 
     async def stats(self, task_id: str, interval_s: float) -> AsyncIterator[TaskUsage]:  # noqa: ARG002

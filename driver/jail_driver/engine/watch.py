@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jail_driver import log
 from jail_driver.engine.steps.process import exited_of, reach
+from jail_driver.supervisor import records
 from jail_state.core import commands as cmd
 
 if TYPE_CHECKING:
@@ -38,8 +39,20 @@ async def watch_supervisor(actor: TaskActor) -> None:
 
 
 async def _end_of(actor: TaskActor) -> cmd.RecordExit | cmd.Lose:
-    record = await reach(actor.context).wait_exit()
-    exited = exited_of(record) if record is not None else None
-    if exited is not None:
-        return cmd.RecordExit(exited)
+    """Return what the end of the supervisor means, once it has come.
+
+    Raises:
+        EOFError: cut off from a supervisor that lives; ask again.
+    """
+    directory = actor.context.directory
+    record = None
+    try:
+        async with reach(actor.context) as supervisor:
+            record = await supervisor.wait_exit()
+    except (OSError, EOFError):
+        if records.alive(directory.supervisor):
+            raise
+        record = records.read_exit(directory.supervisor)
+    if record is not None:
+        return cmd.RecordExit(exited_of(record))
     return cmd.Lose("its supervisor is gone and left no exit record", jail=False)

@@ -13,10 +13,8 @@ from jail_driver.config.model import Command
 from jail_driver.engine.environment import choose_user, inside_command, main_env
 from jail_driver.engine.steps.base import Context, Handler, Launch, Result
 from jail_driver.errors import HostError
-from jail_driver.supervisor import orders, records
+from jail_driver.supervisor import records
 from jail_driver.supervisor.client import SupervisorClient
-from jail_driver.supervisor.errors import SupervisorError, SupervisorLostError
-from jail_driver.supervisor.orders import Order
 from jail_driver.supervisor.procid import ProcessId
 from jail_driver.supervisor.records import ExitRecord
 from jail_state.core import commands as cmd
@@ -26,7 +24,6 @@ from jail_state.core.steps import Step
 
 _END_S = 5.0
 _SETUP_POLL_S = 0.1
-_RUNS = ("running", "finished", "start_failed")
 
 
 def identity_result(process: ProcessId) -> dict[str, Any]:
@@ -34,16 +31,14 @@ def identity_result(process: ProcessId) -> dict[str, Any]:
     return {"pid": process.pid, "started_ticks": process.started_ticks, "boot_id": process.boot_id}
 
 
-def exited_of(record: ExitRecord) -> MainExited | None:
-    """Return a supervisor's exit record as the event that it becomes; None if main never ran."""
-    if record.failure is not None:
-        return None
-    return MainExited(exit_code=record.exit_code or 0, signal=record.signal, ended_at_ns=record.ended_at_ns)
+def exited_of(record: ExitRecord) -> MainExited:
+    """Return a supervisor's exit record as the event that it becomes."""
+    return MainExited(exit_code=record.exit_code, signal=record.signal, ended_at_ns=record.ended_at_ns)
 
 
 def reach(ctx: Context) -> SupervisorClient:
     """Return the way to the task's supervisor, whichever plugin started it."""
-    return SupervisorClient(ctx.directory.supervisor, ctx.directory.socket)
+    return SupervisorClient(ctx.directory.socket)
 
 
 class Supervisor(Handler):
@@ -77,47 +72,52 @@ class Main(Handler):
         ctx.launched = None
         return {} if main is None else identity_result(main)
 
-    def _order(self, ctx: Context, launch: Launch, jid: int) -> Order:
+    def _order(self, ctx: Context, launch: Launch, jid: int) -> dict[str, Any]:
         private = ctx.private
         if private is None:
             raise HostError("start main", "the task's private file is gone")
         root = ctx.directory.root
         run_as = choose_user(private.user, root, on_host=private.system_jail_user)
         env = main_env(launch.env, run_as.account)
+        last = len(private.start) - 1
 
-        def inside(command: Command, timeout_s: float | None = None) -> orders.Command:
+        def inside(index: int, command: Command) -> dict[str, Any]:
             text = ("/bin/sh", "-c", command.text) if command.background else command.argv
             argv, environment = inside_command(ctx.tools.jexec, jid, run_as, text, env, root)
-            return orders.Command(tuple(argv), environment, timeout_s=timeout_s)
+            timeout_s = private.hook_timeout_s or None if index < last else None
+            name = f"Exec_start[{index}]" if last else "Exec_start"
+            return {"argv": argv, "env": environment, "cwd": "/", "timeout_s": timeout_s, "text": name}
 
-        return Order(
-            main=inside(private.start[-1]) if private.start else None,
-            setup=tuple(inside(command, private.hook_timeout_s or None) for command in private.start[:-1]),
-            persist=ctx.task.plan.persist,
-            stdout=launch.stdout_path,
-            stderr=launch.stderr_path,
-            consolelog=private.consolelog or None,
-        )
+        commands = [inside(index, command) for index, command in enumerate(private.start)]
+        return {
+            "setup": commands[:-1],
+            "main": commands[-1] if commands else None,
+            "persist": ctx.task.plan.persist,
+            "stdout": launch.stdout_path,
+            "stderr": launch.stderr_path,
+            "consolelog": private.consolelog or None,
+        }
 
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
         """Ask the supervisor, which goes on without the plugin: it may still be at the setup commands."""
         directory = ctx.directory.supervisor
         while records.alive(directory):
-            with contextlib.suppress(SupervisorLostError):
-                status = await reach(ctx).status()
-                if status.phase in _RUNS:
+            with contextlib.suppress(OSError, EOFError):
+                async with reach(ctx) as supervisor:
+                    status = await supervisor.status()
+                if status.started or status.start_failed:
                     break
             await asyncio.sleep(_SETUP_POLL_S)
-        ended = records.read_exit(directory)
-        if ended is not None and ended.failure is not None:
-            return StepSeen(Seen.UNKNOWN, reason=ended.failure.error)
+        failure = records.read_failure(directory)
+        if failure is not None:
+            return StepSeen(Seen.UNKNOWN, reason=failure.error)
         identity = records.read_identity(directory)
         if identity is None:
             return StepSeen(Seen.NOT_DONE, reason="its supervisor ended before it was told to go")
         if identity.main is not None:
             return StepSeen(Seen.DONE, identity_result(identity.main))
-        if records.alive(directory) or ended is not None:
+        if records.alive(directory) or records.read_exit(directory) is not None:
             return StepSeen(Seen.DONE)  # a persistent task without a main
         return StepSeen(
             Seen.UNKNOWN, reason="its supervisor is gone and did not say whether main was started"
@@ -139,27 +139,24 @@ class MainStop(Handler):
             return {"signal": ""}
         spent_s = (time.time_ns() - task.records[step.key].started_at_ns) / 1e9
         left_s = max(0.0, timeout_s - max(0.0, spent_s))
-        try:
-            supervisor = reach(ctx)
-            await supervisor.end()
-            status = await supervisor.status()
-            if status.all_gone or left_s == 0:
-                return {"signal": ""}
-            await self._signal(ctx, supervisor, signal, main_lives=status.exit is None)
-            gone = asyncio.ensure_future(supervisor.wait_gone())
-            graceful = await _either(gone, ctx.force, left_s)
-        except SupervisorLostError:
-            return {"signal": ""}
-        return {"signal": signal, "graceful": graceful}
+        with contextlib.suppress(OSError, EOFError):
+            async with reach(ctx) as supervisor:
+                await supervisor.end()
+                status = await supervisor.status()
+                if status.all_gone or left_s == 0:
+                    return {"signal": ""}
+                await self._signal(ctx, supervisor, signal, main_lives=status.exited is None)
+                gone = asyncio.ensure_future(supervisor.wait_gone())
+                graceful = await _either(gone, ctx.force, left_s)
+                return {"signal": signal, "graceful": graceful}
+        return {"signal": ""}
 
     async def _signal(
         self, ctx: Context, supervisor: SupervisorClient, signal: str, *, main_lives: bool
     ) -> None:
-        if main_lives and ctx.task.main is not None:
-            # Main may have ended just now: then what it left behind is asked to end.
-            with contextlib.suppress(SupervisorError):
-                await supervisor.signal(signal)
-                return
+        # Main may have ended just now: then what it left behind is asked to end.
+        if main_lives and ctx.task.main is not None and not await supervisor.signal(signal):
+            return
         seen = await ctx.jail()
         if seen is not None:
             await ctx.host.kill_processes(seen.jid, signal)
@@ -201,16 +198,16 @@ class SupervisorEnd(Handler):
             ctx.launched = None
         if records.alive(ctx.directory.supervisor):
             # It may be ending just now, or never have got as far as its socket.
-            with contextlib.suppress(SupervisorLostError):
-                await reach(ctx).end()
+            with contextlib.suppress(OSError, EOFError):
+                async with reach(ctx) as supervisor:
+                    await supervisor.end()
         if not await wait_supervisor_gone(ctx, _END_S):
             raise HostError("wait for the supervisor to end", "it still has processes to reap")
         # Its record goes with the task's files: it must be an event before.
         record = records.read_exit(ctx.directory.supervisor)
-        exited = exited_of(record) if record is not None else None
-        if exited is not None:
-            await ctx.apply(cmd.RecordExit(exited))
-        elif record is None:
+        if record is not None:
+            await ctx.apply(cmd.RecordExit(exited_of(record)))
+        elif records.read_failure(ctx.directory.supervisor) is None:
             await ctx.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
         return {}
 
