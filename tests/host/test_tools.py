@@ -85,6 +85,34 @@ class TestNative:
             found("auto", system)
 
 
+class TestSameTree:
+    """Under the Linux ABI our paths may lead into /compat/linux, FreeBSD's programs' never do."""
+
+    def test_the_state_directory_is_one_directory(self, system: Path) -> None:
+        """FreeBSD's ls sees our inode."""
+        program(system / "rescue/ls", FREEBSD)
+        asyncio.run(discover("freebsd", system, Ls(f"{system.stat().st_ino} {system}\n")))
+
+    @pytest.mark.parametrize("answer", ["1 /somewhere\n", ""])
+    def test_two_directories_of_one_name(self, system: Path, answer: str) -> None:
+        """Another inode, or none, is a reason to refuse, before a mount lands there."""
+        program(system / "rescue/ls", FREEBSD)
+        with pytest.raises(ToolsError, match=f"{system} is not the same directory to FreeBSD's programs"):
+            asyncio.run(discover("freebsd", system, Ls(answer)))
+
+
+class Ls:
+    """Answers as ``ls -di`` does."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+
+    async def run(self, argv: Sequence[str], **_options: Any) -> Completed:
+        """Answers; nothing found is status 1."""
+        assert list(argv[1:-1]) == ["-di"]
+        return Completed(tuple(argv), 0 if self.answer else 1, None, self.answer.encode(), b"")
+
+
 class TestDirectory:
     """A directory that holds them all."""
 

@@ -73,6 +73,10 @@ class World:
         return caught.value
 
 
+Enter = Callable[..., World]
+"""Opens a host; ``dying_s`` and ``racct`` are its settings, where a test needs them."""
+
+
 @contextlib.contextmanager
 def fake(scratch: Path, *, dying_s: float = 0.0, racct: bool = True) -> Iterator[World]:
     """The in-memory host."""

@@ -29,6 +29,7 @@ class MountCommands(HostCommands):
         super().__init__(tools, runner)
         self._mounts = Listing(self._list_mounts)
         self._last_seen: frozenset[MountSeen] | None = None
+        self._asked: set[str] = set()
         self._has_json = True
 
     async def mounts(self) -> tuple[MountSeen, ...]:
@@ -47,6 +48,7 @@ class MountCommands(HostCommands):
         """See ``JailHost``: ``mount -t TYPE [-o OPTIONS] SOURCE TARGET`` (mount(8), mount_nullfs(8))."""
         check_mount(fstype, source, target, options)
         known = self._last_seen if self._last_seen is not None else frozenset(await self.mounts())
+        self._asked.add(str(target))
         chosen = ["-o", ",".join(options)] if options else []
         done = await self._change(self._tools.mount, "-t", fstype, *chosen, source, str(target), lock=lock)
         what = f"mount {source} on {target}"
@@ -82,16 +84,25 @@ class MountCommands(HostCommands):
         self, what: str, fstype: str, source: str, target: Path, known: frozenset[MountSeen]
     ) -> MountSeen:
         table = await self.mounts()
-        for seen in reversed(table):
-            if seen.target == str(target) and seen.fstype == fstype:
-                return seen
-        strays = [seen for seen in table if _is_stray(seen, fstype, source) and seen not in known]
+        there = [seen for seen in table if seen.target == str(target) and seen.fstype == fstype]
+        new = [seen for seen in there if seen not in known]
+        if new:
+            return new[-1]
+        # Other tasks mount the same source at the same time: theirs are where they were asked for.
+        strays = [
+            seen
+            for seen in table
+            if _is_of(seen, fstype, source) and seen not in known and seen.target not in self._asked
+        ]
         if len(strays) == 1 and strays[0].fsid:
             await self.unmount(strays[0])
             raise HostError(
                 what, f"landed on {strays[0].target} instead (a link on the way?), unmounted again"
             )
-        raise HostError(what, f"not in the mount table afterwards; new ones: {[s.target for s in strays]}")
+        if there and not strays:
+            # It looks exactly like one that was unmounted since the last listing: fsids are used again.
+            return there[-1]
+        raise HostError(what, f"not in the mount table afterwards; new there: {[s.target for s in strays]}")
 
     async def _list_mounts(self) -> tuple[MountSeen, ...]:
         if self._has_json:
@@ -109,7 +120,7 @@ class MountCommands(HostCommands):
         return table
 
 
-def _is_stray(seen: MountSeen, fstype: str, source: str) -> bool:
+def _is_of(seen: MountSeen, fstype: str, source: str) -> bool:
     return seen.fstype == fstype and seen.source in {source, os.path.realpath(source)}
 
 

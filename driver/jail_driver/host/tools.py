@@ -80,7 +80,9 @@ async def discover(choice: str, state_dir: Path, runner: Runner) -> Tools:
     if choice == "auto":
         choice = "freebsd" if _is_freebsd(Path(_HOMES["jail"], "jail")) else "linux"
     if choice == "freebsd":
-        return Tools(path_directory=None, **_native())
+        tools = Tools(path_directory=None, **_native())
+        await _check_same_tree(state_dir, runner)
+        return tools
     if choice == "linux":
         return await _stand_ins(state_dir / "tools", runner)
     return in_directory(Path(choice))
@@ -128,6 +130,24 @@ def _is_freebsd(program: Path) -> bool:
     except OSError:
         return False
     return header[:4] == b"\x7fELF" and header[7:] == b"\x09" and os.access(program, os.X_OK)
+
+
+async def _check_same_tree(directory: Path, runner: Runner) -> None:
+    """Makes sure that FreeBSD's programs find our directory under the same path.
+
+    To a Linux Python, paths that exist in /compat/linux lead there (linux(4)); mounts and jails would then
+    be made in another directory, or fail with a riddle.
+    """
+    ls = _RESCUE / "ls"
+    if not directory.exists() or not _is_freebsd(ls):
+        return
+    done = await runner.run([str(ls), "-di", str(directory)], timeout_s=10)
+    if not done.ok or done.stdout.split()[:1] != [str(directory.stat().st_ino).encode()]:
+        raise ToolsError(
+            "state_dir",
+            f"{directory} is not the same directory to FreeBSD's programs, because the Linux ABI looks into"
+            " /compat/linux first: choose a path that has no counterpart there",
+        )
 
 
 async def _stand_ins(directory: Path, runner: Runner) -> Tools:

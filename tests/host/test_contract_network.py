@@ -1,0 +1,123 @@
+"""The contract of every host: addresses and interfaces."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from host.worlds import World
+from jail_driver.host.errors import ExistsError, MissingError
+from jail_driver.host.port import AddressSeen
+
+
+class TestAddresses:
+    """Aliases on the host's interfaces."""
+
+    @pytest.mark.parametrize(
+        ("address", "prefix", "other"),
+        [("127.0.53.7", 24, 32), ("fd00:53::7", 64, 128)],
+        ids=["inet", "inet6"],
+    )
+    def test_a_life(self, world: World, address: str, prefix: int, other: int) -> None:
+        """An alias is seen once, adding it again replaces its mask, removal can be repeated."""
+
+        async def scenario() -> None:
+            before = await world.host.addresses()
+            await world.host.add_address("lo0", address, prefix)
+            assert AddressSeen("lo0", address, prefix) in await world.host.addresses()
+            await world.host.add_address("lo0", address, other)
+            ours = [seen for seen in await world.host.addresses() if seen.address == address]
+            await world.host.remove_address("lo0", address)
+            assert ours == [AddressSeen("lo0", address, other)]
+            await world.host.remove_address("lo0", address)
+            assert await world.host.addresses() == before
+
+        asyncio.run(scenario())
+
+    def test_no_such_interface(self, world: World) -> None:
+        """Adding needs the interface; removing does not."""
+
+        async def scenario() -> None:
+            error = await world.refused(world.host.add_address("nosuch0", "127.0.53.8", 32))
+            assert isinstance(error, MissingError)
+            await world.host.remove_address("nosuch0", "127.0.53.8")
+
+        asyncio.run(scenario())
+
+
+class TestInterfaces:
+    """Pairs, and vnet jails that own one end."""
+
+    def test_an_epair(self, world: World) -> None:
+        """A unit exists once, with both ends, and destroying it can be repeated."""
+
+        async def scenario() -> None:
+            ends = await world.host.create_epair(53)
+            try:
+                assert ends == ("epair53a", "epair53b")
+                assert set(ends) <= set(await world.host.interfaces())
+                assert isinstance(await world.refused(world.host.create_epair(53)), ExistsError)
+            finally:
+                await world.host.destroy_interface("epair53a")
+            assert set(ends).isdisjoint(await world.host.interfaces())
+            await world.host.destroy_interface("epair53b")
+
+        asyncio.run(scenario())
+
+    def test_the_next_free_epair(self, world: World) -> None:
+        """Without a number the system chooses one."""
+
+        async def scenario() -> None:
+            before = set(await world.host.interfaces())
+            ends = await world.host.create_epair()
+            assert set(ends) == set(await world.host.interfaces()) - before
+            await world.host.destroy_interface(ends[0])
+
+        asyncio.run(scenario())
+
+    def test_given_and_taken_back(self, world: World) -> None:
+        """An interface is in one place at a time; taking back can be repeated, with the jail or without."""
+
+        async def scenario() -> None:
+            _, end = await world.host.create_epair(54)
+            try:
+                jid = await world.host.create_jail("contract-v", Path("/"), {"vnet": None})
+                await world.host.give_interface(end, jid)
+                assert end not in await world.host.interfaces()
+                assert end in await world.host.interfaces(jid)
+                again = await world.refused(world.host.give_interface(end, jid))
+                assert isinstance(again, MissingError)
+                await world.host.take_interface(end, jid)
+                assert end in await world.host.interfaces()
+                await world.host.take_interface(end, jid)
+                await world.host.remove_jail(jid)
+                await world.gone(jid)
+                await world.host.take_interface(end, jid)
+                assert isinstance(await world.refused(world.host.give_interface(end, jid)), MissingError)
+                assert isinstance(await world.refused(world.host.interfaces(jid)), MissingError)
+            finally:
+                await world.host.destroy_interface(end)
+
+        asyncio.run(scenario())
+
+    def test_removal_gives_interfaces_back(self, world: World) -> None:
+        """An interface does not vanish with its jail."""
+
+        async def scenario() -> None:
+            _, end = await world.host.create_epair(55)
+            try:
+                jid = await world.host.create_jail("contract-w", Path("/"), {"vnet": None})
+                await world.host.give_interface(end, jid)
+                await world.host.remove_jail(jid)
+                await world.gone(jid)
+                for _ in range(100):
+                    if end in await world.host.interfaces():
+                        return
+                    await asyncio.sleep(0.05)
+                raise AssertionError(f"{end} did not come back")
+            finally:
+                await world.host.destroy_interface(end)
+
+        asyncio.run(scenario())
