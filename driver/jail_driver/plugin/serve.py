@@ -102,7 +102,6 @@ class _Plugin:
         except OSError as error:
             logger.error("nobody reads the handshake", error=str(error))  # noqa: TRY400  # no defect of ours
             return 1
-        logger.debug("serving", address=self._socket_path, version=self._about.version)
         await stop.wait()
         await server.stop(GRACE_S)
         if closing is not None:

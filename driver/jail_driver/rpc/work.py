@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jail_driver import log
+from jail_driver.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -35,6 +36,7 @@ class Work:
     def service(self) -> DriverService:
         """The service, made now if need be."""
         if self._service is None:
+            logger.debug("first used", version=__version__)
             self._service = self._factory()
         return self._service
 
