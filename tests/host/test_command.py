@@ -96,7 +96,7 @@ class TestNotStarted:
 
     def test_relative_program(self) -> None:
         """Nothing is ever looked up in PATH."""
-        with pytest.raises(ValueError, match="not an absolute path"):
+        with pytest.raises(HostError, match="not an absolute path"):
             asyncio.run(CommandRunner().run(["sh", "-c", "true"]))
 
     def test_unknown_user(self) -> None:

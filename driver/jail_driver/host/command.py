@@ -134,7 +134,7 @@ class CommandRunner:
             HostError: it cannot be started.
         """
         if not argv or not Path(argv[0]).is_absolute():
-            raise ValueError(f"not an absolute path to a program: {list(argv)[:1]}")
+            raise HostError(f"run {list(argv)[:1]}", "not an absolute path to a program")
         identity = _identity(user) if user is not None else Identity()
         source = subprocess.DEVNULL if stdin is None else filled(stdin)
         stdout, stderr = Capture(output_limit_bytes), Capture(output_limit_bytes)
