@@ -8,6 +8,7 @@ is not text would be a panic in the agent, so every line is made here alone.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import logging
 import os
@@ -120,6 +121,7 @@ def _redirect_native(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    faulthandler.enable(2)
 
 
 def _configure(structlog: Any) -> None:

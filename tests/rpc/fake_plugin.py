@@ -35,6 +35,15 @@ FAILURES: Mapping[str, Exception] = {
 }
 
 
+CHILD = """
+import os, signal, time
+ignored = [n for n in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM) if signal.getsignal(n) is signal.SIG_IGN]
+with open(os.environ["FAKE_NOTES"], "a") as notes:
+    notes.write(f"child {os.getpid()} ignores {ignored}\\n")
+time.sleep(30)
+"""
+
+
 class FakeService:
     """The port of ``jail_driver.service``, scripted."""
 
@@ -52,7 +61,8 @@ class FakeService:
         if real and config.get("log_dir"):
             log.attach_file(Path(config["log_dir"]))
         if config.get("child"):
-            subprocess.Popen(["sleep", "30"])  # noqa: ASYNC220  # with whatever this process would leak to it
+            # With whatever descriptors and signal dispositions this process would leak to it.
+            subprocess.Popen([sys.executable, "-c", CHILD])  # noqa: ASYNC220  # it is not waited for
         _note(f"configured real={real}")
 
     async def fingerprints(self) -> AsyncIterator[model.Fingerprint]:

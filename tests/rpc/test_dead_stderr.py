@@ -56,6 +56,7 @@ def test_a_broken_pipe_never_raises(argv: list[str], env: Env, tmp_path: Path) -
     lines = [json.loads(line) for line in (tmp_path / "log/plugin.log").read_text().splitlines()]
     started = [line["task_id"] for line in lines if line["@message"] == "starting"]
     assert started == [f"t{number}" for number in range(20)]
+    assert (tmp_path / "log/stderr.log").read_text() == ""
 
 
 def test_a_full_pipe_never_blocks(argv: list[str], env: Env, tmp_path: Path) -> None:
