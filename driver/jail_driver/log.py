@@ -97,7 +97,7 @@ def start(descriptor: int) -> None:
     _output.pipe = PipeSink(descriptor)
     root = logging.getLogger()
     root.handlers = [_Bridge()]
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING)  # Alembic tells a dozen things at each first use
     sys.excepthook = lambda _kind, error, trace: _stray("uncaught", error.with_traceback(trace))
     sys.unraisablehook = lambda args: _stray(f"unraisable in {args.object!r}", args.exc_value)
     threading.excepthook = lambda args: _stray("uncaught in a thread", args.exc_value)
