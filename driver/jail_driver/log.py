@@ -42,14 +42,16 @@ class _Output:
 
     pipe: PipeSink | None = None
     file: FileSink | None = None
+    _lock = threading.Lock()
 
     def line(self, text: str) -> None:
         """Writes one rendered line everywhere."""
         data = text.encode("ascii", "backslashreplace") + b"\n"
-        if self.pipe is not None:
-            self.pipe.write(data)
-        if self.file is not None:
-            self.file.write(data)
+        with self._lock:  # the store's writer is a thread
+            if self.pipe is not None:
+                self.pipe.write(data)
+            if self.file is not None:
+                self.file.write(data)
 
     msg = debug = info = warning = error = critical = exception = log = line
 
