@@ -44,13 +44,16 @@ class SupervisorClient:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._replies: deque[asyncio.Future[dict[str, Any]]] = deque()
-        self._exit: asyncio.Future[ExitRecord | None] | None = None
-        self._gone: asyncio.Future[None] | None = None
+        loop = asyncio.get_running_loop()
+        self._exit: asyncio.Future[ExitRecord | None] = loop.create_future()
+        self._gone: asyncio.Future[None] = loop.create_future()
         self._is_cut = False
 
     async def __aenter__(self) -> Self:
         reader, self._writer = await asyncio.open_unix_connection(self._socket_path, limit=_LINE_BYTES)
         self._reading = asyncio.create_task(self._read(reader), name=f"read {self._socket_path}")
+        # From the first moment, so that no news is missed between a request and a wait.
+        self._send("watch")
         return self
 
     async def __aexit__(
@@ -100,8 +103,6 @@ class SupervisorClient:
         Raises:
             EOFError: cut off before that.
         """
-        await self._watch()
-        assert self._exit is not None  # noqa: S101  # made by _watch
         return await asyncio.shield(self._exit)
 
     async def wait_gone(self) -> None:
@@ -110,26 +111,21 @@ class SupervisorClient:
         Raises:
             EOFError: cut off before that.
         """
-        await self._watch()
-        assert self._gone is not None  # noqa: S101  # made by _watch
         await asyncio.shield(self._gone)
 
-    async def _watch(self) -> None:
-        if self._exit is None:
-            loop = asyncio.get_running_loop()
-            self._exit, self._gone = loop.create_future(), loop.create_future()
-            await self._request("watch")
-
     async def _request(self, op: str, /, **fields: Any) -> dict[str, Any]:
-        if self._writer is None:
-            raise RuntimeError("use the client with `async with`")
         if self._is_cut:
             raise EOFError("the supervisor has ended")
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await self._send(op, **fields)
+
+    def _send(self, op: str, /, **fields: Any) -> asyncio.Future[dict[str, Any]]:
+        if self._writer is None:
+            raise RuntimeError("use the client with `async with`")
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._replies.append(reply)
         self._writer.write(json.dumps({"version": 1, "op": op, **fields}).encode() + b"\n")
-        async with asyncio.timeout(_TIMEOUT_S):
-            return await reply
+        return reply
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -148,18 +144,17 @@ class SupervisorClient:
                 reply = self._replies.popleft()
                 if not reply.done():
                     reply.set_result(message)
-            case "exit" if self._exit is not None and not self._exit.done():
+            case "exit" if not self._exit.done():
                 self._exit.set_result(records.exit_from(message["exit"]))
-            case "gone" if self._gone is not None and not self._gone.done():
+            case "gone" if not self._gone.done():
                 self._gone.set_result(None)
             case _:
                 return  # News of a newer supervisor, or of no interest here.
 
     def _cut(self, error: Exception) -> None:
         self._is_cut = True
-        waiting: list[asyncio.Future[Any]] = [*self._replies]
+        waiting: list[asyncio.Future[Any]] = [*self._replies, self._exit, self._gone]
         self._replies.clear()
-        waiting += [future for future in (self._exit, self._gone) if future is not None]
         for future in waiting:
             if not future.done():
                 future.set_exception(error)

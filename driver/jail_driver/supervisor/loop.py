@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import os
-import selectors
-import signal
+import select
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jail_driver.supervisor import signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ = selectors.EVENT_READ
-WRITE = selectors.EVENT_WRITE
+# poll(2) counts milliseconds in an int.
+_LONGEST_WAIT_S = 86400.0
+
+READ = select.POLLIN
+WRITE = select.POLLOUT
 
 
 class Timer:
@@ -42,38 +47,37 @@ class Timer:
 
 
 class Loop:
-    """Waits for descriptors, timers and SIGCHLD, and calls back; one thread, one loop a process."""
+    """Waits for descriptors, timers and SIGCHLD, and calls back; one thread, one loop a process.
+
+    Made of poll(2), which is everywhere and, unlike the ``selectors`` module, costs no memory.
+    """
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._poll = select.poll()
+        self._calls: dict[int, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._wake, wake_write = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_write, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _ignore)
+        signals.wake_through(wake_write)
         self.watch(self._wake, READ, self._drain)
 
     def watch(self, fd: int, events: int, call: Callable[[], None]) -> None:
-        """Calls back whenever ``fd`` is ready; replaces an earlier watch of it.
+        """Calls back whenever ``fd`` is ready or broken; replaces an earlier watch of it.
 
         Args:
-            fd: a pipe, FIFO or socket (a regular file is always ready and cannot be watched).
+            fd: a pipe, FIFO or socket (a regular file is always ready: watching it makes no sense).
             events: ``READ``, ``WRITE`` or both.
             call: takes no arguments.
         """
-        try:
-            self._selector.modify(fd, events, call)
-        except KeyError:
-            self._selector.register(fd, events, call)
+        self._poll.register(fd, events)
+        self._calls[fd] = call
 
     def unwatch(self, fd: int) -> None:
         """Stops watching; an unwatched ``fd`` is fine. Call it before closing the descriptor."""
-        try:
-            self._selector.unregister(fd)
-        except (KeyError, ValueError):
-            return
+        if self._calls.pop(fd, None) is not None:
+            self._poll.unregister(fd)
 
     def later(self, delay_s: float, call: Callable[[], None]) -> Timer:
         """Calls back once, ``delay_s`` seconds from now."""
@@ -84,9 +88,11 @@ class Loop:
     def run(self, turn: Callable[[], bool]) -> None:
         """Serves until ``turn`` says True. It is called before the first wait and after each wake-up."""
         while not self._is_over(turn):
-            for key, _ in self._selector.select(self._timeout_s()):
-                if self._is_watched(key):
-                    self._guard(key.data, key.fd)
+            ready = [(fd, self._calls[fd]) for fd, _ in self._poll.poll(self._timeout_ms())]
+            for fd, call in ready:
+                # An earlier call-back of this turn may have ended the watch.
+                if self._calls.get(fd) is call:
+                    self._guard(call, fd)
             while self._timers and self._timers[0][0] <= time.monotonic():
                 self._guard(heapq.heappop(self._timers)[2].fire, None)
 
@@ -98,13 +104,11 @@ class Loop:
             report_fault()
             return False
 
-    def _is_watched(self, key: selectors.SelectorKey) -> bool:
-        """Tells whether an earlier call-back of this turn has left the watch in place."""
-        current = self._selector.get_map().get(key.fd)
-        return current is not None and current.data is key.data
-
-    def _timeout_s(self) -> float | None:
-        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+    def _timeout_ms(self) -> int | None:
+        if not self._timers:
+            return None
+        left_s = max(0.0, self._timers[0][0] - time.monotonic())
+        return math.ceil(min(left_s, _LONGEST_WAIT_S) * 1000)
 
     def _drain(self) -> None:
         try:
@@ -135,7 +139,3 @@ def report_fault() -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         return
-
-
-def _ignore(_number: int, _frame: Any) -> None:
-    """Does nothing: the byte in the wake-up pipe is the message."""

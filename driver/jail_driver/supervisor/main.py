@@ -7,10 +7,9 @@ before a whole order has come. End of file instead of an order: it removes what 
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
-from jail_driver.supervisor import channel, files, procid, reaper
+from jail_driver.supervisor import channel, files, procid, reaper, signals
 from jail_driver.supervisor.loop import Loop
 from jail_driver.supervisor.server import Server
 from jail_driver.supervisor.task import Task
@@ -18,7 +17,6 @@ from jail_driver.supervisor.task import Task
 if TYPE_CHECKING:
     from typing import Any
 
-_DEAF_TO = ("HUP", "INT", "QUIT", "TERM", "PIPE", "ALRM", "USR1", "USR2", "TSTP", "TTIN", "TTOU")
 _PRIVATE = 0o077
 
 
@@ -53,10 +51,7 @@ def _detach() -> int:
     """Leaves the plugin's session and signals behind; returns the umask that the task gets."""
     os.setsid()
     os.chdir("/")
-    for name in _DEAF_TO:
-        signal.signal(signal.Signals[f"SIG{name}"], signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signals.be_deaf()
     return os.umask(_PRIVATE)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 from typing import TYPE_CHECKING, NamedTuple
 
+from jail_driver.supervisor import signals
 from jail_driver.supervisor.loop import READ, Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-_UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
 _NOT_RUN = 127
 
 
@@ -98,7 +97,7 @@ class Child:
 
     def _fork(self, command: Command, streams: Streams, gate_read: int, result_write: int) -> int:
         # Blocked around the fork, so that no signal runs our handlers in the child.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        mask = signals.block()
         try:
             pid = os.fork()
             if pid == 0:
@@ -112,7 +111,7 @@ class Child:
             # Reached by the parent alone: the child executes or exits.
             os.close(gate_read)
             os.close(result_write)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            signals.restore(mask)
         return pid
 
     def release(self) -> None:
@@ -150,7 +149,7 @@ class Child:
         """Kills the child and its process group. Only before it is reaped: until then both ids are its own."""
         for kill in (os.killpg, os.kill):
             try:
-                kill(self.pid, signal.SIGKILL)
+                kill(self.pid, signals.KILL)
             except ProcessLookupError:
                 continue
 
@@ -160,9 +159,7 @@ def _become(command: Command, streams: Streams, gate_read: int, result_write: in
     stage = b"start"
     try:
         os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in signal.valid_signals() - _UNCATCHABLE:
-            _set_default(number)
+        signals.forget_handlers()
         os.dup2(streams.stdin, 0)
         os.dup2(streams.stdout, 1)
         os.dup2(streams.stderr, 2)
@@ -172,7 +169,7 @@ def _become(command: Command, streams: Streams, gate_read: int, result_write: in
         stage = b"chdir"
         os.chdir(command.cwd)
         stage = b"exec"
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signals.unblock()
         os.execve(command.argv[0], command.argv, command.env)  # noqa: S606  # this is what we are for
     except OSError as error:
         os.write(result_write, b"%d %s" % (error.errno or errno.EIO, stage))
@@ -180,13 +177,6 @@ def _become(command: Command, streams: Streams, gate_read: int, result_write: in
         os.write(result_write, b"%d %s" % (errno.EINVAL, stage))
     finally:
         os._exit(_NOT_RUN)
-
-
-def _set_default(number: int) -> None:
-    try:
-        signal.signal(number, signal.SIG_DFL)
-    except (OSError, ValueError):
-        return  # A real-time signal that libc keeps for itself.
 
 
 def _sentence(program: str, answer: bytes) -> str:
