@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from host.worlds import WORLDS, World
 from jail_driver.config.task import KernelFacts
 
 HERE = Path(__file__).parent
@@ -17,3 +20,10 @@ def kernel() -> KernelFacts:
     lines = (HERE / "params_15_1.txt").read_text().splitlines()
     names = frozenset(line for line in lines if line and not line.startswith("#"))
     return KernelFacts.from_sysctl(names, "15.1-STABLE")
+
+
+@pytest.fixture(params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """One of the hosts of the contract suite."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(WORLDS[request.param](tmp_path.resolve()))

@@ -235,3 +235,13 @@ def test_limits_need_accounting(kernel: KernelFacts) -> None:
 def test_fields(keys: dict[str, Any], field: str, value: object) -> None:
     """Each key of jail(8) itself arrives in its field, whatever form the job uses."""
     assert getattr(parse(**keys), field) == value
+
+
+def test_mount_permissions_that_do_nothing() -> None:
+    """jail(8) ignores allow.mount.X without allow.mount and a lower enforce_statfs: that is said."""
+    config = parse(Allow_mount_tmpfs=True, Allow_mount=True)
+    assert config.notices == (
+        "Allow_mount_tmpfs: no effect without Allow_mount = true and Enforce_statfs = 1 or 0",
+    )
+    assert parse(Allow_mount_tmpfs=True, Allow_mount=True, Enforce_statfs=1).notices == ()
+    assert parse(Allow_mount_tmpfs=False).notices == ()

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from jail_driver.config import commands, networks, params, read, rules
-from jail_driver.config.keys import BY_NAME, KEYS
+from jail_driver.config.keys import BY_NAME, BY_PARAM, KEYS
 from jail_driver.config.kinds import KERNEL_KINDS, Fate, Key, Kind, Problems
 from jail_driver.config.model import AddressWanted, Command, JailConfig, KernelFacts
 from jail_driver.config.mounts import read_mounts
@@ -64,7 +64,7 @@ class Reader:
             nic=nic,
             zfs_datasets=self._datasets(),
             rules=rules.read_rctl(self.given["Rctl"], self._problems) if "Rctl" in self.given else (),
-            notices=self._notices(),
+            notices=self._notices(sent),
         )
 
     def _kernel_params(self) -> dict[str, str | None]:
@@ -175,8 +175,14 @@ class Reader:
                 )
         return texts
 
-    def _notices(self) -> tuple[str, ...]:
+    def _notices(self, sent: dict[str, str | None]) -> tuple[str, ...]:
         for name, value in self.given.items():
             if BY_NAME[name].fate is Fate.IDLE:
                 read.flag(name, value, self._problems)
+        mounts = [name for name in sent if name.startswith("allow.mount.") and BY_PARAM.get(name) is not None]
+        if mounts and ("allow.mount" not in sent or sent.get("enforce_statfs", "2") == "2"):
+            names = ", ".join(BY_PARAM[name].name for name in mounts)
+            self._problems.notices.append(
+                f"{names}: no effect without Allow_mount = true and Enforce_statfs = 1 or 0"
+            )
         return tuple(self._problems.notices)

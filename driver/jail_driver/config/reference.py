@@ -9,45 +9,8 @@ from jail_driver.config.keys import COMMANDS, NETWORK_AND_FILES, SPELLINGS
 from jail_driver.config.keys_kernel import ALLOW, CORE, MODULES
 from jail_driver.config.kinds import KERNEL_KINDS, Fate, Key, Kind
 from jail_driver.config.options import OPTIONS
+from jail_driver.config.reference_text import FROM_THE_GO_DRIVER, INTRODUCTION, RCTL
 from jail_driver.config.rules import ACTIONS, PERS, RESOURCES
-
-_INTRODUCTION = """\
-# Parameters
-
-This page is made from the driver's own table by `python -m jail_driver.config.reference`; a test fails when they
-differ. Every parameter of jail(8) is here, with what the driver does about it, and every resource of rctl(8).
-
-## How to write them
-
-- Keys are those of jail(8), with a capital letter and `_` for the dot: `allow.raw_sockets` is
-  `Allow_raw_sockets`.
-- HCL refuses a key that is written twice. Several commands, addresses, interfaces or mounts are a list:
-  `Exec_prestart = ["logger starting", "/usr/share/examples/jails/jib addm web em1"]`.
-- `true` turns a parameter on, `false` turns it off, even if it is on by default (`allow.noset_hostname`).
-  Numbers may be written as text and text that is a number as a number.
-- Commands are run as jail(8) runs them: without a shell, split at blanks, unless they hold one of
-  ``! " $ & ' ( ) * ; < > ? [ \\ ] ` { | } ~``; then through `/bin/sh -c`.
-- Nomad itself replaces `${…}` and `%{…}`, twice. `$HOME` reaches the shell as it is; for `${HOME}` write
-  `$$${HOME}`, for `%{x}` write `%%%{x}`.
-- Everything is checked before anything happens, and one answer names all mistakes.
-- *Permission*: under a strict policy the operator must list the parameter in `allow_parameters`, the hook in
-  `allow_hooks`. Paths, interfaces and addresses have options of their own, see the end of this page.
-"""
-
-_RCTL = """\
-## Limits: `Rctl`
-
-```hcl
-Rctl = {
-  Vmemoryuse = { Action = "deny", Amount = "1G", Per = "process" }
-  Maxproc    = [{ Action = "deny", Amount = 50 }, { Action = "log", Amount = 40 }]
-}
-```
-
-`Rctl { Vmemoryuse { … } }` means the same. `Amount` is a whole number with K, M, G, T, P or E (powers of 1024)
-behind it if wanted. The rules are placed before the jail exists and removed at the end. Limits need
-`kern.racct.enable=1` in /boot/loader.conf.
-"""
 
 _FORMS = {
     Kind.FLAG: "true, false",
@@ -74,16 +37,17 @@ _SPECIAL_FORMS = {
 def render() -> str:
     """Returns the whole page."""
     parts = [
-        _INTRODUCTION,
+        INTRODUCTION,
         _section("Commands and users", COMMANDS),
         _section("The jail", CORE),
         _section("Permissions", ALLOW),
         _section("Network, mounts, limits and others", NETWORK_AND_FILES),
         _section("Parameters of kernel modules", MODULES),
         _spellings(),
-        _RCTL,
+        RCTL,
         _resources(),
         _options(),
+        FROM_THE_GO_DRIVER,
     ]
     return "\n".join(parts)
 
