@@ -148,6 +148,7 @@ class TestClosing:
         store.commit([add("s", 0, "a")])
         store.close_stream("s", 5)
         store.close_stream("s", 8)
+        store.close_stream("s", 3)
         store.close_stream("unknown", 5)
         assert store.closed() == {"s": 5}
         assert store.heads() == {"s": 1}

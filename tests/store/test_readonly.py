@@ -11,11 +11,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from jail_state.store import files
+from jail_state.store import files, queries
 from jail_state.store.errors import (
     StoreDamagedError,
     StoreForeignError,
+    StoreLockedError,
     StoreMissingError,
     StoreTooNewError,
     StoreTooOldError,
@@ -150,6 +152,48 @@ class TestReading:
         assert all(one == other for one, other in lengths)
         assert lengths == sorted(lengths)
         assert lengths[-1] > lengths[0]
+
+
+class TestChangesMeanwhile:
+    """A file that is read alone, without locks, and changes: the answer is thrown away, and so is an error."""
+
+    @pytest.mark.parametrize("torn", [False, True])
+    def test_the_question_is_asked_again(self, path: Path, torn: bool) -> None:  # noqa: FBT001
+        """A torn read may look like damage; only what stood still counts."""
+        with closing(open_store(path)) as store:
+            store.commit([add("s", 0, "a")])
+        reader = ReadOnlyStore(path)
+        answers: list[int] = []
+
+        def question(connection: Connection) -> int:
+            answers.append(queries.heads(connection)["s"].version)
+            if len(answers) == 1:
+                with closing(open_store(path)) as plugin:
+                    plugin.commit([add("s", 1, "b" * 5000)])
+                if torn:
+                    raise StoreDamagedError(str(path), "torn")
+            return answers[-1]
+
+        assert reader._ask(question) == 2
+        assert answers == [1, 2]
+
+    def test_a_file_that_never_stands_still(self, path: Path) -> None:
+        """Given up with a reason, not for ever."""
+        open_store(path).close()
+
+        def question(_: Connection) -> None:
+            os.utime(path)
+
+        with pytest.raises(StoreLockedError, match="kept changing"):
+            ReadOnlyStore(path)._ask(question)
+
+    def test_an_index_without_a_log(self, path: Path) -> None:
+        """What a crash in the middle of a clean end leaves: no log is made for it."""
+        with closing(open_store(path)) as store:
+            store.commit([add("s", 0, "a")])
+        files.index_of(path).write_bytes(bytes(32768))
+        with untouched(path) as reader:
+            assert reader.heads() == {"s": 1}
 
 
 class TestRefusals:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -331,6 +332,17 @@ class TestTranslation:
         with pytest.raises(UnavailableError) as caught, translate.translated(tmp_path / "events.db"):
             raise error
         assert type(caught.value) is kind
+
+    def test_a_disk_error_on_a_full_disk_is_a_full_disk(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """SQLite reports a shared-memory file that cannot grow as an I/O error."""
+        room = os.statvfs(tmp_path)
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=0, f_frsize=room.f_frsize))
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE  # type: ignore[misc]
+        with pytest.raises(StoreFullError, match="free some space"), translate.translated(tmp_path / "x.db"):
+            raise error
 
     def test_a_missing_directory_is_said_at_the_start(self, tmp_path: Path) -> None:
         """Not "unable to open database file"."""
