@@ -77,5 +77,14 @@ def start(command: str, directory: str) -> None:
         command: A module of this package with a `main`.
         directory: The tools directory.
     """
+    _forget_own_locale()
     module = __import__(f"jail_linux.{command}", fromlist=["main"])
     run(command, module.main, directory, sys.argv[1:])
+
+
+def _forget_own_locale() -> None:
+    """Drop the LC_CTYPE that Python sets for itself in the C locale (PEP 538): jailed programs inherit ours."""
+    if "LC_CTYPE" in os.environ:
+        with open("/proc/self/environ", "rb") as given:
+            if b"\0LC_CTYPE=" not in b"\0" + given.read():
+                del os.environ["LC_CTYPE"]

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from nomad import history, root
 from nomad.allocation import Allocation
 from nomad.history import History
 from nomad.network import Network
-from nomad.system import Snapshot, eventually, eventually_equal, mounts_below, pids, processes, rooted_below
+from nomad.system import (
+    Snapshot,
+    eventually,
+    eventually_equal,
+    fork_helpers,
+    mounts_below,
+    pids,
+    processes,
+    rooted_below,
+)
 
 DRIVER = "jail-task-driver"
 HOST = Path(__file__).with_name("host")
@@ -174,12 +183,23 @@ class Agent:
             processes=frozenset(
                 (pid, argv)
                 for pid, _parent, argv in processes()
-                if pid in self.network.processes() | rooted_below(self.base)
+                if pid in (self.network.processes() | rooted_below(self.base)) - fork_helpers()
             ),
             jails=self.tool("jls", "-d", "name"),
             rules=self.tool("rctl"),
             files=frozenset(str(path) for name in ("s", "t") for path in (self.state / name).glob("*")),
         )
+
+    def _processes(self) -> Iterator[tuple[int, str]]:
+        """All but the plugin's fork helper, which is made at the first start and ends with the plugin.
+
+        Supervisors show the same command line, but none of them is the plugin's own child.
+        """
+        ours = self.network.processes() | rooted_below(self.base)
+        plugins = {pid for pid, _parent, argv in processes() if argv.endswith("-m jail_driver")}
+        for pid, parent, argv in processes():
+            if pid in ours and not (parent in plugins and "fork_helper.py" in argv):
+                yield pid, argv
 
     def wait_clean(self, before: Snapshot) -> None:
         """Waits until nothing is there that was not there before.

@@ -100,11 +100,11 @@ class Allocation:
         """``nomad alloc status``, what an operator looks at."""
         return self.agent.cli("alloc", "status", self.id).stdout
 
-    def stop(self, *, purge: bool = True) -> None:
+    def stop(self) -> None:
         """Stops the job and waits until all its tasks are dead."""
-        self.agent.request("DELETE", f"/v1/job/{self.job}?purge={str(purge).lower()}")
-        eventually(
-            f"{self.job} dead",
-            lambda: all(task.state == "dead" for task in self.tasks().values()),
-            timeout_s=60,
-        )
+        self.agent.request("DELETE", f"/v1/job/{self.job}")
+
+        def ended() -> bool:
+            return all(task.state == "dead" for task in self.tasks().values())
+
+        eventually(f"{self.job} dead", ended, timeout_s=60)

@@ -58,6 +58,13 @@ def processes() -> list[tuple[int, int, str]]:
     return found
 
 
+def fork_helpers() -> set[int]:
+    """The plugins' own fork helpers, each its plugin's child and gone with it; supervisors are their children."""
+    seen = processes()
+    plugins = {pid for pid, _parent, argv in seen if argv.endswith("-m jail_driver")}
+    return {pid for pid, parent, argv in seen if parent in plugins and "fork_helper" in argv}
+
+
 def started_ticks(pid: int) -> int:
     """A process's start time in clock ticks since boot (proc(5), stat, field 22): with the pid, its identity."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])

@@ -83,7 +83,7 @@ class TestStop:
             job(agent.name(), task(body, more='kill_signal = "SIGUSR1"\nkill_timeout = "20s"'))
         )
         allocation.wait_log("up")
-        allocation.stop(purge=False)
+        allocation.stop()
         ended = allocation.wait("dead")
         assert allocation.final_logs() == "up\ngot USR1\n"
         terminated = ended.event("Terminated")
@@ -98,7 +98,7 @@ class TestStop:
         allocation = agent.run(job(agent.name(), task(body, more=more)))
         allocation.wait_log("up")
         begun = time.monotonic()
-        allocation.stop(purge=False)
+        allocation.stop()
         took_s = time.monotonic() - begun
         ended = allocation.wait("dead")
         terminated = ended.event("Terminated")

@@ -179,6 +179,7 @@ class _Run:
                     self._wanted.seconds, self._stops.put_nowait, f"after {self._wanted.seconds:g} s"
                 )
             result = await wait
+            await self._tell_states()
         finally:
             start.cancel()
             stopper.cancel()
