@@ -211,3 +211,13 @@ def test_turning_off_what_the_kernel_lacks(kernel: KernelFacts) -> None:
     assert parse(old, Allow_suser=True).params == {}
     with pytest.raises(MissingParameterError, match=r"FreeBSD 13\.0"):
         parse(old, Allow_suser=False)
+
+
+def test_a_kernel_built_without_it(kernel: KernelFacts) -> None:
+    """What no module brings needs another kernel: vnet without VIMAGE, a parameter that was left out."""
+    bare = KernelFacts(kernel.parameters - {"vnet", "host.hostuuid"})
+    with pytest.raises(MissingParameterError, match="without VIMAGE") as caught:
+        parse(bare, Vnet=True, Host_hostuuid="a")
+    assert caught.value.missing == {"vnet", "host.hostuuid"}
+    assert "a kernel that is built with it" in str(caught.value)
+    assert parse(bare, Vnet=False).params == {}

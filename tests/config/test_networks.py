@@ -45,6 +45,7 @@ def test_forms(value: Any, version: int, nic: str | None, wanted: tuple[AddressW
         ("10.0.0.1/", 4, "'' is no prefix length"),
         ("10.0.0.1/255.0.255.0", 4, "no prefix length"),
         ("10.0.0.1/-1", 4, "no prefix length"),
+        ("10.0.0.1/255.255.255.999", 4, "no prefix length"),
         ("em1|10.0.0.1/24 vhid 3", 4, "ifconfig(8) words"),
         ("-a|10.0.0.1", 4, "no interface name"),
         ("em1 up|10.0.0.1", 4, "no interface name"),
