@@ -27,7 +27,7 @@ from jail_state.core.task import Task, replay
 from jail_state.store.readonly import ReadOnlyStore
 from nomad import root
 from nomad.network import Network
-from nomad.system import eventually, eventually_equal, mounts_below, processes, rooted_below
+from nomad.system import eventually, eventually_equal, fork_helpers, mounts_below, processes, rooted_below
 
 T = TypeVar("T")
 
@@ -111,7 +111,9 @@ class Host:
             "interfaces": self.network.interfaces(),
             "routes": self.network.routes(),
             "jailed": sorted(rooted_below(self.base)),
-            "supervisors": sorted(pid for pid, argv in self.ours() if "fork_helper" in argv),
+            "supervisors": sorted(
+                pid for pid, argv in self.ours() if "fork_helper" in argv and pid not in fork_helpers()
+            ),
             "jails": self.tool("jls", "-d", "name"),
             "rules": self.tool("rctl"),
             "files": sorted(str(path) for name in ("s", "t") for path in (self.state / name).glob("*")),

@@ -25,7 +25,7 @@ from jail_driver.errors import UnavailableError
 from jail_driver.host import tools
 from jail_driver.host.command import CommandRunner
 from jail_driver.host.freebsd import FreeBSDHost
-from jail_driver.rpc.activity import Activity
+from jail_driver.activity import Activity
 from jail_driver.supervisor.launcher import ForkHelper
 from jail_state.core.task import replay
 from jail_state.store.writer import Journal
@@ -49,7 +49,8 @@ async def open_runtime(options: PluginOptions, activity: Activity, on_trouble: C
         HostError: the jail tools cannot be used.
         jail_state.store.errors.UnavailableError: the event store cannot.
     """
-    state = StateDir(Path(options.state_dir))
+    # The mount table shows real paths: a state directory behind a symbolic link would never be found in it.
+    state = StateDir(Path(os.path.realpath(options.state_dir)))
     make_directories(state)
     log.attach_file(state.logs)
     ownership = Ownership(state, _agent_alive(activity), _end)

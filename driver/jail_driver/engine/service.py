@@ -31,7 +31,7 @@ from jail_driver.model import (
     TaskStatus,
     TaskUsage,
 )
-from jail_driver.rpc.activity import Activity
+from jail_driver.activity import Activity
 from jail_driver.service import ExecStream
 from jail_state.core import commands as cmd
 from jail_state.core import events as ev

@@ -10,7 +10,7 @@ from jail_driver.plugin.pb import goplugin_pb2, health_pb2
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from jail_driver.rpc.activity import Activity
+    from jail_driver.activity import Activity
 
 HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"]
 BROKER_SERVICE = goplugin_pb2.DESCRIPTOR.services_by_name["GRPCBroker"]

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from jail_driver.engine.steps.base import Context, Handler, Result
 from jail_driver.errors import HostError
-from jail_driver.host.errors import ExistsError
+from jail_driver.host.errors import ExistsError, MissingError
 from jail_driver.host.port import Rule
 from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
@@ -91,9 +91,11 @@ class Interface(Handler):
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
         jid = _jid(ctx, step)
-        if step.args["interface"] in await ctx.host.interfaces(jid):
-            return StepSeen(Seen.DONE, {"jid": jid})
-        return StepSeen(Seen.NOT_DONE)
+        try:
+            given = step.args["interface"] in await ctx.host.interfaces(jid)
+        except MissingError:
+            given = False  # with the jail its interfaces went back to the host
+        return StepSeen(Seen.DONE, {"jid": jid}) if given else StepSeen(Seen.NOT_DONE)
 
 
 class InterfaceBack(Handler):

@@ -55,7 +55,7 @@ class Unmount(Handler):
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
         for seen in await self._ours(ctx, step):
-            await ctx.host.unmount(seen.fsid or seen.target, lock=ctx.lock(step))
+            await ctx.host.unmount(seen, lock=ctx.lock(step))
         left = await self._ours(ctx, step)
         if left:
             raise HostError(f"unmount {left[0].target}", "it is still mounted")

@@ -1,0 +1,173 @@
+"""kill -9 of the plugin while tasks run: they go on, and the next plugin tells the truth about them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jail_driver.agent.stub import PluginError
+from jail_state.core.lifecycle import State
+from nomad.system import pids
+
+import rig
+
+pytestmark = rig.needs_root
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[rig.Host]:
+    """One host for the tests of this file; each leaves it clean."""
+    with rig.host() as made:
+        yield made
+
+
+def test_a_running_task_outlives_the_plugin(host: rig.Host) -> None:
+    """The same process, the same jail; its exit code comes through the next plugin."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {loop}"})
+        first = await rig.launch(host)
+        started = await first.start(spec)
+        task = host.task(spec.id)
+        await first.kill()
+        async with rig.plugin(host) as second:
+            await second.client.recover(started.handle)
+            waiting = asyncio.create_task(second.client.wait(spec.id))
+            seen = host.task(spec.id)
+            assert (seen.state, seen.jid, seen.main) == (State.RUNNING, task.jid, task.main)
+            Path(spec.alloc_dir, "alloc/end").touch()
+            result = await asyncio.wait_for(waiting, 20)
+            assert (result.exit_code, result.signal, result.error) == (7, 0, "")
+            assert Path(spec.alloc_dir, "alloc/runs").read_text() == "once\n"
+            await second.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("command", "code", "number"), [("exit 7", 7, 0), ("kill -9 $$", 137, 9)])
+def test_a_task_that_ended_while_no_plugin_lived(
+    host: rig.Host, command: str, code: int, number: int
+) -> None:
+    """It is reported with its own status, and not run again."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        wait = "while [ ! -e /alloc/end ]; do sleep 0.05; done"
+        spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {wait}; {command}"})
+        first = await rig.launch(host)
+        started = await first.start(spec)
+        main = host.task(spec.id).main
+        assert main is not None
+        await first.kill()
+        Path(spec.alloc_dir, "alloc/end").touch()
+        await rig.until("main ended", lambda: main.pid not in pids())
+        async with rig.plugin(host) as second:
+            await second.client.recover(started.handle)
+            result = await asyncio.wait_for(second.client.wait(spec.id), 20)
+            assert (result.exit_code, result.signal, result.error) == (code, number, "")
+            assert Path(spec.alloc_dir, "alloc/runs").read_text() == "once\n"
+            await second.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def test_a_supervisor_that_was_killed_leaves_an_unknown_status(host: rig.Host) -> None:
+    """Never 0, and nothing stays behind."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        spec = host.spec({"Exec_start": "sleep 300"})
+        async with rig.plugin(host) as plugin:
+            await plugin.start(spec)
+            supervisor = host.task(spec.id).supervisor
+            assert supervisor is not None
+            os.kill(supervisor.pid, signal.SIGKILL)
+            result = await asyncio.wait_for(plugin.client.wait(spec.id), 20)
+            assert result.exit_code != 0
+            assert "unknown" in result.error
+            await plugin.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def test_a_jail_that_somebody_removed_is_told(host: rig.Host) -> None:
+    """Main's status is known all the same: the supervisor is its parent."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        spec = host.spec({"Exec_start": "touch /alloc/up; exec sleep 300"})
+        async with rig.plugin(host) as plugin:
+            await plugin.start(spec)
+            await rig.until("main is inside", Path(spec.alloc_dir, "alloc/up").exists)
+            host.tool("jail", "-R", str(host.task(spec.id).jid))
+            result = await asyncio.wait_for(plugin.client.wait(spec.id), 20)
+            assert (result.exit_code, result.signal) == (128 + 15, 15)
+            await plugin.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_was_interrupted_is_resumed_by_its_repetition(host: rig.Host) -> None:
+    """Nomad calls StartTask once more with the same id: one jail, one main."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        host.plan_faults({"point": "after-intent", "step": "jail", "do": "kill"})
+        spec = host.spec({"Exec_start": "echo once >> /alloc/runs; exit 3"})
+        first = await rig.launch(host)
+        with pytest.raises(PluginError):
+            await first.start(spec)
+        await first.gone()
+        async with rig.plugin(host) as second:
+            await second.start(spec)
+            result = await asyncio.wait_for(second.client.wait(spec.id), 20)
+            assert result.exit_code == 3
+            assert Path(spec.alloc_dir, "alloc/runs").read_text() == "once\n"
+            await second.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def test_a_start_that_nobody_repeats_is_unmade(host: rig.Host) -> None:
+    """After the wait the half-made start is torn down by itself."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        host.plan_faults({"point": "after-effect", "step": "jail", "do": "kill"})
+        spec = host.spec({"Exec_start": "sleep 300"})
+        first = await rig.launch(host)
+        with pytest.raises(PluginError):
+            await first.start(spec)
+        await first.gone()
+        async with rig.plugin(host, recovery_wait="0.2s"):
+            await rig.until("stopped", lambda: host.task(spec.id).state is State.STOPPED)
+        host.wait_clean(before)
+        assert "did not repeat" in host.task(spec.id).reason
+
+    asyncio.run(scenario())
+
+
+def test_a_second_plugin_is_refused_while_the_first_serves(host: rig.Host) -> None:
+    """Two plugins never act on one state directory."""
+
+    async def scenario() -> None:
+        async with rig.plugin(host) as first, rig.plugin(host) as second:
+            async for fingerprint in second.client.fingerprints():
+                assert "serves a live Nomad agent" in fingerprint.description
+                break
+            async for fingerprint in first.client.fingerprints():
+                assert fingerprint.health.name == "HEALTHY"
+                break
+
+    asyncio.run(scenario())
