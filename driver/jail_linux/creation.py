@@ -2,7 +2,7 @@
 
 import os
 
-from jail_linux import kernel
+from jail_linux import helper, kernel
 from jail_linux.failure import Failure, error_text
 from jail_linux.registry import Jail, Registry
 
@@ -37,19 +37,12 @@ def create(settings: "Settings", wishes: "Wishes") -> Jail:
     has_net = wishes.params.get("vnet") == "new"
     if has_net and (wishes.params.get("ip4.addr") or wishes.params.get("ip6.addr")):
         raise Failure("jail: vnet jails cannot have IP address restrictions")
-    home = [(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY), kind) for kind in ("uts", "net")[: 1 + has_net]]
-    kernel.unshare(kernel.CLONE_NEWUTS | (kernel.CLONE_NEWNET if has_net else 0))
-    kernel.set_hostname(wishes.params.get("host.hostname", ""))
-    try:
-        with Registry(settings, exclusive=True) as registry:
-            jail = _plan(registry, wishes, path)
-            jail.persist = persist
-            _hold(registry, jail, [kind for _, kind in home])
-    finally:
-        # This process must not count as one of the jail's own.
-        for descriptor, _ in home:
-            kernel.setns(descriptor)
-            os.close(descriptor)
+    holder = helper.Holder(wishes.params.get("host.hostname", ""), has_net=has_net)
+    # The child ends before the lock does, so nobody ever sees it inside the jail.
+    with Registry(settings, exclusive=True) as registry, holder:
+        jail = _plan(registry, wishes, path)
+        jail.persist = persist
+        _hold(registry, jail, holder.process, ("uts", "net") if has_net else ("uts",))
     return jail
 
 
@@ -119,11 +112,11 @@ def _refuse_clash(registry: Registry, jail: Jail) -> None:
                 raise Failure(f"jail: {label} addresses clash")
 
 
-def _hold(registry: Registry, jail: Jail, kinds: list[str]) -> None:
+def _hold(registry: Registry, jail: Jail, process: int, kinds: tuple[str, ...]) -> None:
     folder = registry.folder(jail.jid)
     os.mkdir(folder, 0o700)
     for kind in kinds:
-        source = f"/proc/self/ns/{kind}"
+        source = f"/proc/{process}/ns/{kind}"
         os.close(os.open(f"{folder}/{kind}", os.O_CREAT | os.O_WRONLY, 0o600))
         kernel.mount(source, f"{folder}/{kind}", None, kernel.MS_BIND)
         setattr(jail, kind, os.stat(source).st_ino)
@@ -160,19 +153,9 @@ def modify(settings: "Settings", wishes: "Wishes") -> Jail:
         jail.params.update(params)
         registry.save(jail)
         if "host.hostname" in params:
-            _rename_host(f"{registry.folder(jail.jid)}/uts", params["host.hostname"])
+            helper.rename_host(f"{registry.folder(jail.jid)}/uts", params["host.hostname"])
         if not jail.persist:
             from jail_linux.lifetime import sweep  # as above
 
             sweep(registry)
     return jail
-
-
-def _rename_host(namespace: str, name: str) -> None:
-    home = os.open("/proc/self/ns/uts", os.O_RDONLY)
-    inside = os.open(namespace, os.O_RDONLY)
-    kernel.setns(inside, kernel.CLONE_NEWUTS)
-    kernel.set_hostname(name)
-    kernel.setns(home, kernel.CLONE_NEWUTS)
-    os.close(inside)
-    os.close(home)

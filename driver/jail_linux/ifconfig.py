@@ -42,10 +42,9 @@ def main(settings: "Settings", arguments: list[str]) -> int:
     jail = living(settings, letters["j"])
     if jail is None:
         raise Failure("ifconfig: jail not found: No such file or directory")
-    if not jail.net:
-        return _run(settings, letters, words)
-    with vnet.Inside(f"{settings.registry}/jails/{jail.jid}/net"):
-        return _run(settings, letters, words)
+    if jail.net:
+        vnet.enter(f"{settings.registry}/jails/{jail.jid}/net")
+    return _run(settings, letters, words)
 
 
 def living(settings: "Settings", key: str) -> "Jail | None":

@@ -41,7 +41,8 @@ def loads(text: str) -> "Any":
     """
     try:
         value, _ = _scan(text.lstrip(), 0)
-    except StopIteration:
+    except (StopIteration, SystemError):
+        # The scanner cannot raise the `json` package's own error while that package is not imported.
         raise ValueError("not JSON") from None
     return value
 

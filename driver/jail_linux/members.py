@@ -11,11 +11,10 @@ _ROUND_S = 0.002
 def by_namespace() -> dict[int, list[int]]:
     """List the processes of every UTS namespace.
 
-    A zombie has left its namespaces already, so it is in no jail. Processes of other users, as seen from
-    inside a user namespace, cannot be read and are not listed.
+    A zombie has left its namespaces already, so it is in no jail.
 
     Returns:
-        Inode of the namespace to process ids.
+        Inode of the namespace to process ids; under 0 those that may not be asked, which are in no jail of ours.
     """
     found: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
@@ -23,6 +22,9 @@ def by_namespace() -> dict[int, list[int]]:
             continue
         try:
             link = os.readlink(f"/proc/{name}/ns/uts")
+        except PermissionError:
+            found.setdefault(0, []).append(int(name))
+            continue
         except OSError:
             continue
         found.setdefault(int(link[5:-1]), []).append(int(name))

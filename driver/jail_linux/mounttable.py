@@ -87,11 +87,12 @@ def read(settings: "Settings") -> list[Mount]:
     """
     mounts = everything()
     devices = {mount.target for mount in mounts if mount.source == "devfs"}
-    notes = _notes(settings)
+    notes = noted(settings)
+    forced = forced_below(mounts, notes)
     seen: dict[str, Mount] = {}
     shown = []
     for mount in mounts:
-        if mount.kind == "nsfs" or is_hidden(mount, devices):
+        if mount.kind == "nsfs" or mount.number in forced or is_hidden(mount, devices):
             continue
         if mount.fsid in notes:
             mount.fstype, mount.source = notes[mount.fsid]
@@ -124,6 +125,41 @@ def is_hidden(mount: Mount, devices: set[str]) -> bool:
     return head in devices
 
 
+def forced_below(mounts: list[Mount], notes: dict[str, tuple[str, str]]) -> set[int]:
+    """Mounts that stand below a nullfs mount only because the kernel demands it.
+
+    In a user namespace a view of a directory has to show the mounts below the directory. Nobody asked for
+    these copies, so they are no mounts of their own: whatever stands below a nullfs mount without a note.
+
+    Args:
+        mounts: The whole table.
+        notes: From `noted`.
+
+    Returns:
+        Linux's ids of them.
+    """
+    if read_id_map().split() == ["0", "0", "4294967295"]:
+        return set()
+    views = {mount.target for mount in mounts if notes.get(mount.fsid, ("", ""))[0] == "nullfs"}
+    found = set()
+    for mount in mounts:
+        if mount.fsid in notes:
+            continue
+        folder = mount.target
+        while folder and folder != "/":
+            folder = folder.rpartition("/")[0]
+            if folder in views:
+                found.add(mount.number)
+                break
+    return found
+
+
+def read_id_map() -> str:
+    """Read the map of this process's user namespace; the machine's own maps every id to itself."""
+    with open("/proc/self/uid_map", encoding="ascii") as stream:
+        return stream.read()
+
+
 def _is_bind(mount: Mount, seen: dict[str, Mount]) -> bool:
     return mount.inner != "/" or mount.device in seen
 
@@ -138,7 +174,8 @@ def _guess_source(mount: Mount, mounts: list[Mount]) -> str:
     return mount.inner
 
 
-def _notes(settings: "Settings") -> dict[str, tuple[str, str]]:
+def noted(settings: "Settings") -> dict[str, tuple[str, str]]:
+    """Read what `note` remembered: type and source by fsid."""
     found: dict[str, tuple[str, str]] = {}
     folder = f"{settings.registry}/mounts"
     try:

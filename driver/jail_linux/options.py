@@ -53,7 +53,7 @@ def parse(
 
 
 def take_libxo(command: str, arguments: list[str]) -> tuple[str, list[str]]:
-    """Take libxo's own option off the arguments.
+    """Take libxo's own option off the arguments, wherever it stands, as xo_parse_args(3) does.
 
     Args:
         command: Name for messages.
@@ -70,13 +70,11 @@ def take_libxo(command: str, arguments: list[str]) -> tuple[str, list[str]]:
     pending = list(arguments)
     while pending:
         word = pending.pop(0)
-        if word.startswith("--libxo"):
-            value = word[len("--libxo") :].lstrip("=:") or (pending.pop(0) if pending else "")
-            if value not in {"json", "text"}:
-                raise Failure(f"{command}: libxo style {value!r}: the Linux stand-in has json and text only")
-            style = value
-        else:
+        if not word.startswith("--libxo"):
             rest.append(word)
-            if not word.startswith("-"):
-                break
-    return style, rest + pending
+            continue
+        value = word[len("--libxo") :].lstrip("=:") or (pending.pop(0) if pending else "")
+        if value not in {"json", "text"}:
+            raise Failure(f"{command}: libxo style {value!r}: the Linux stand-in has json and text only")
+        style = value
+    return style, rest

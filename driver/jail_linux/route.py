@@ -72,10 +72,9 @@ def main(settings: "Settings", arguments: list[str]) -> int:
     jail = living(settings, letters["j"])
     if jail is None:
         raise Failure("route: jail not found: No such file or directory")
-    if not jail.net:
-        return _run(_VERBS[words[0]], words[1:], letters)
-    with vnet.Inside(f"{settings.registry}/jails/{jail.jid}/net"):
-        return _run(_VERBS[words[0]], words[1:], letters)
+    if jail.net:
+        vnet.enter(f"{settings.registry}/jails/{jail.jid}/net")
+    return _run(_VERBS[words[0]], words[1:], letters)
 
 
 def _read(words: list[str], letters: dict[str, str]) -> Wish:

@@ -105,6 +105,11 @@ def _take_off(settings: "Settings", mount: "Mount", *, force: bool) -> None:
         if force:
             kernel.umount(mount.target, kernel.MNT_DETACH)
             return
+        if _forced_parts(settings, mount):
+            if _is_used(mount.target):
+                raise OSError(errno.EBUSY, "")
+            kernel.umount(mount.target, kernel.MNT_DETACH)
+            return
         parts = _own_parts(mount)
         if not parts:
             kernel.umount(mount.target)
@@ -116,8 +121,28 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
+def _forced_parts(settings: "Settings", mount: "Mount") -> bool:
+    """Whether all mounts below this one are copies that the kernel forced; they cannot be taken off alone."""
+    everything = mounttable.everything()
+    forced = mounttable.forced_below(everything, mounttable.noted(settings))
+    below = [one for one in everything if one.target != mount.target and _is_below(one.target, mount.target)]
+    return bool(forced) and bool(below) and all(one.number in forced for one in below)
+
+
+def _is_used(target: str) -> bool:
+    """Whether a process has its root or working directory here; lazy unmounting would not notice."""
+    for name in os.listdir("/proc"):
+        for link in ("cwd", "root") if name.isdigit() else ():
+            try:
+                if _is_below(os.readlink(f"/proc/{name}/{link}"), target):
+                    return True
+            except OSError:
+                continue
+    return False
+
+
 def _own_parts(mount: "Mount") -> "list[Mount]":
-    """What a stand-in made, or the kernel forced, below this mount: not mounts that anybody asked for."""
+    """What a stand-in made below this mount as a part of it: not mounts that anybody asked for."""
     everything = mounttable.everything()
     below = [one for one in everything if one.target != mount.target and _is_below(one.target, mount.target)]
     devices = {one.target for one in everything if one.source == "devfs"}

@@ -5,40 +5,27 @@ go back to the host and the others are destroyed with the network, as on FreeBSD
 them all.
 """
 
+import errno
 import os
 
-from jail_linux import kernel, netlink
+from jail_linux import helper, kernel, netlink
 from jail_linux.netlink import IFLA_IFALIAS, IFLA_NET_NS_FD, Link, Netlink, attribute
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Self
 
 _LENT = "lent:"
 
 
-class Inside:
-    """A `with` block inside another network namespace."""
+def enter(namespace: str) -> None:
+    """Go into a jail's network for the rest of this process.
 
-    def __init__(self, namespace: str) -> None:
-        """Name the namespace.
+    Args:
+        namespace: File of the jail's network namespace.
 
-        Args:
-            namespace: File that a network namespace is bound to.
-        """
-        self._namespace = namespace
-        self.home = -1
-
-    def __enter__(self) -> "Self":
-        self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
-        inside = os.open(self._namespace, os.O_RDONLY)
-        kernel.setns(inside, kernel.CLONE_NEWNET)
-        os.close(inside)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        kernel.setns(self.home, kernel.CLONE_NEWNET)
-        os.close(self.home)
+    Raises:
+        OSError: What the kernel answers.
+    """
+    inside = os.open(namespace, os.O_RDONLY)
+    kernel.setns(inside, kernel.CLONE_NEWNET)
+    os.close(inside)
 
 
 def give(link: Link, namespace: str, sockets: Netlink) -> None:
@@ -74,13 +61,21 @@ def take_back(name: str, namespace: str) -> bool:
     Raises:
         OSError: What the kernel answers; EEXIST where the name is taken outside.
     """
-    with Inside(namespace) as inside:
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+    def act() -> None:
         sockets = Netlink()
         found = [link for link in sockets.links() if link.name == name]
         for link in found:
-            _move(sockets, link, inside.home)
-        sockets.close()
-    return bool(found)
+            _move(sockets, link, home)
+        if not found:
+            raise OSError(errno.ENXIO, name)
+
+    number = helper.in_namespace(namespace, act)
+    os.close(home)
+    if number and number != errno.ENXIO:
+        raise OSError(number, os.strerror(number))
+    return number == 0
 
 
 def send_home(namespace: str) -> None:
@@ -91,12 +86,16 @@ def send_home(namespace: str) -> None:
     """
     if not os.path.exists(namespace):
         return
-    with Inside(namespace) as inside:
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+    def act() -> None:
         sockets = Netlink()
         for link in sockets.links():
             if link.alias.startswith(_LENT):
-                _move(sockets, link, inside.home)
-        sockets.close()
+                _move(sockets, link, home)
+
+    helper.in_namespace(namespace, act)
+    os.close(home)
 
 
 def _move(sockets: Netlink, link: Link, home: int) -> None:
