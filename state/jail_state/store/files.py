@@ -29,6 +29,11 @@ class Files:
     has_index: bool
     print: tuple[int, ...]
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a reader can, and has to, join in SQLite's locking."""
+        return bool(self.log_size and self.has_index)
+
 
 def log_of(path: Path) -> Path:
     """Return the write-ahead log of a database."""

@@ -76,7 +76,8 @@ class EventStore(EventReader, Protocol):
             ``StreamClosedError``, ``EncodeError``).
 
         Raises:
-            UnavailableError: nothing at all was stored.
+            UnavailableError: nothing was stored; after a disk error in the commit itself even that is not
+                certain, so read the stream before trying the same again.
         """
         ...
 

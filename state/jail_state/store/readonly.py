@@ -34,7 +34,9 @@ Answer = TypeVar("Answer")
 
 
 class ReadOnlyStore:
-    """An ``EventReader`` on a database that somebody else may be writing.
+    """An ``EventReader`` on a database that another process may be writing.
+
+    Not for the process that writes: closing the file here would take that process's fcntl(2) locks away.
 
     Args:
         path: the database file.
@@ -80,42 +82,37 @@ class ReadOnlyStore:
         Raises:
             UnavailableError: in particular ``StoreMissingError`` where nothing was ever stored.
         """
+        failure: Exception = StoreLockedError(str(self.path), "it kept changing while it was read")
         with translated(self.path):
             for _ in range(_ATTEMPTS):
                 seen = files.look(self.path)
-                if seen.size == 0:
-                    raise StoreMissingError(str(self.path), "nothing was ever stored")
-                if seen.log_size and seen.has_index:
-                    with self._open(self.path, files.READ_SHARED) as connection:
-                        return question(connection)
-                answer = self._ask_alone(seen, question)
-                if answer is not None:
-                    return answer[0]
-        raise StoreLockedError(str(self.path), "it kept changing while it was read")
-
-    def _ask_alone(self, seen: files.Files, question: Callable[[Connection], Answer]) -> tuple[Answer] | None:
-        """Ask without locks; None where the files changed, so that the answer, or the error, is worthless."""
-        try:
-            with self._alone(seen) as connection:
-                answer = question(connection)
-        except Exception:
-            if files.look(self.path).print == seen.print:
-                raise
-            return None
-        return (answer,) if files.look(self.path).print == seen.print else None
+                try:
+                    with self._view(seen) as connection:
+                        answer = question(connection)
+                except Exception as error:
+                    # What was torn by a writer that came or went proves nothing.
+                    if files.look(self.path).print == seen.print:
+                        raise
+                    failure = error
+                    continue
+                if seen.is_shared or files.look(self.path).print == seen.print:
+                    return answer
+            raise failure
 
     @contextmanager
-    def _alone(self, seen: files.Files) -> Iterator[Connection]:
-        if not seen.log_size:
-            with self._open(self.path, files.READ_ALONE) as connection:
-                yield connection
+    def _view(self, seen: files.Files) -> Iterator[Connection]:
+        if seen.size == 0:
+            raise StoreMissingError(str(self.path), "nothing was ever stored")
+        if seen.is_shared or not seen.log_size:
+            with self._open(self.path, files.READ_SHARED if seen.is_shared else files.READ_ALONE) as found:
+                yield found
             return
         with tempfile.TemporaryDirectory(prefix="jail-state-") as directory:
             copy = Path(directory) / self.path.name
             shutil.copyfile(self.path, copy)
             shutil.copyfile(files.log_of(self.path), files.log_of(copy))
-            with self._open(copy, "mode=rw") as connection:
-                yield connection
+            with self._open(copy, "mode=rw") as found:
+                yield found
 
     @contextmanager
     def _open(self, path: Path, query: str) -> Iterator[Connection]:
