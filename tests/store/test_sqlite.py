@@ -344,6 +344,12 @@ class TestTranslation:
         with pytest.raises(StoreFullError, match="free some space"), translate.translated(tmp_path / "x.db"):
             raise error
 
+    def test_a_file_system_without_shared_memory(self, tmp_path: Path) -> None:
+        """SQLite keeps another journal mode then, and says so quietly; readers would be locked out."""
+        memory = engine.make_engine(tmp_path / "x.db", "mode=memory", timeout_s=1)
+        with memory.connect() as connection, pytest.raises(sqlite3.OperationalError, match="local file sys"):
+            engine.use_wal(connection)
+
     def test_a_missing_directory_is_said_at_the_start(self, tmp_path: Path) -> None:
         """Not "unable to open database file"."""
         with pytest.raises(StoreMissingError, match="No such file"):
