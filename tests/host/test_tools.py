@@ -25,7 +25,9 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     homes = {name: str(tmp_path / home.lstrip("/")) for name, home in tools._HOMES.items()}
     for name, home in homes.items():
         program(Path(home, name), FREEBSD)
+    program(tmp_path / "bin/sh", FREEBSD)
     monkeypatch.setattr(tools, "_HOMES", homes)
+    monkeypatch.setattr(tools, "_SHELL_HOME", str(tmp_path / "bin"))
     monkeypatch.setattr(tools, "_RESCUE", tmp_path / "rescue")
     return tmp_path
 
@@ -52,7 +54,7 @@ class Unused:
 
 def test_each_tool_has_its_place() -> None:
     """The table of places and the fields are one list."""
-    assert set(tools._HOMES) | {"path_directory"} == {field.name for field in dataclasses.fields(Tools)}
+    assert set(tools._HOMES) | {"path_directory", "sh"} == {field.name for field in dataclasses.fields(Tools)}
 
 
 class TestNative:
@@ -70,6 +72,13 @@ class TestNative:
         program(system / "bin/ps", LINUX)
         program(system / "rescue/ps", FREEBSD)
         assert found("freebsd", system).ps == f"{system}/rescue/ps"
+
+    def test_hooks_get_freebsds_own_shell(self, system: Path) -> None:
+        """Debian's would look for every program of a hook in /compat/linux first."""
+        assert found("freebsd", system).sh == f"{system}/bin/sh"
+        program(system / "bin/sh", LINUX)
+        program(system / "rescue/sh", FREEBSD)
+        assert found("freebsd", system).sh == f"{system}/rescue/sh"
 
     @pytest.mark.parametrize("content", [LINUX, b"#!/bin/sh\n", b""])
     def test_nothing_else_is_driven(self, system: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ from jail_driver.host.command import Runner
 from jail_driver.host.errors import HostError, ToolsError
 
 _RESCUE = Path("/rescue")
+_SHELL_HOME = "/bin"
 _HOMES = {
     "jail": "/usr/sbin",
     "jls": "/usr/sbin",
@@ -42,6 +43,8 @@ class Tools:
 
     Args:
         path_directory: to be put first in the PATH of hooks; None where the tools are FreeBSD's own.
+        sh: the host's shell for hooks. To a Linux Python on FreeBSD /bin/sh is /compat/linux's, whose
+            children see that tree first; then it is /rescue/sh.
     """
 
     path_directory: Path | None
@@ -58,6 +61,7 @@ class Tools:
     ps: str
     sysctl: str
     kenv: str
+    sh: str = "/bin/sh"
 
     @property
     def native(self) -> bool:
@@ -80,7 +84,7 @@ async def discover(choice: str, state_dir: Path, runner: Runner) -> Tools:
     if choice == "auto":
         choice = "freebsd" if _is_freebsd(Path(_HOMES["jail"], "jail")) else "linux"
     if choice == "freebsd":
-        tools = Tools(path_directory=None, **_native())
+        tools = Tools(path_directory=None, **_native(), sh=str(_native_program("sh", Path(_SHELL_HOME))))
         await _check_same_tree(state_dir, runner)
         return tools
     if choice == "linux":

@@ -61,7 +61,7 @@ class Hook(Handler):
         if ctx.task.jid is not None:
             env["JID"] = str(ctx.task.jid)
         return await ctx.runner.run(
-            _argv(command, env["PATH"]),
+            _argv(command, env["PATH"], ctx.tools.sh),
             lock=ctx.lock(step),
             timeout_s=timeout_s,
             env=env,
@@ -128,14 +128,19 @@ def append(path: Path, text: bytes) -> None:
             os.close(fd)
 
 
-def _argv(command: Command, path: str) -> list[str]:
+def _argv(command: Command, path: str, sh: str) -> list[str]:
+    """Return what to execute: as jail(8) does, by the shell only where there is something for it to do."""
     if command.background:
-        return [_SHELL, "-c", command.text]
-    program = command.argv[0]
+        return [sh, "-c", command.text]
+    program, *arguments = command.argv
+    if sh != _SHELL:
+        # Our own look-ups would end in /compat/linux: FreeBSD's shell looks up and executes in place.
+        program = sh if program == _SHELL else program
+        return [sh, "-c", 'exec "$@"', "sh", program, *arguments]
     if "/" in program:
-        return list(command.argv)
+        return [program, *arguments]
     for place in path.split(":"):
         candidate = f"{place}/{program}"
         if os.access(candidate, os.X_OK):
-            return [candidate, *command.argv[1:]]
+            return [candidate, *arguments]
     raise HostError(f'"{program}"', f"not found in the hooks' PATH {path}")
