@@ -62,7 +62,8 @@ class RunAs:
 def choose_user(user: str, root: Path, *, on_host: bool) -> RunAs:
     """Find the account that Nomad's ``user`` (name, uid or uid:gid) names.
 
-    jexec(8) takes names alone, so a number is looked up: in the jail's passwd first, then in the host's.
+    jexec(8) takes names alone, so a number is looked up. The jail's passwd counts first, then the host's: a
+    root without accounts can still run its program as somebody else than root.
 
     Raises:
         ConfigError: no such account, or a gid that is not the account's.
@@ -81,9 +82,7 @@ def choose_user(user: str, root: Path, *, on_host: bool) -> RunAs:
                     f' other; write "{name}"'
                 )
             return RunAs(ROOT if account.uid == 0 else account, "" if account.uid == 0 else flag)
-        if flag == "-U" and not name.isdigit() and not on_host:
-            break
-    where = "on the host" if on_host else "in the jail's /etc/passwd"
+    where = "on the host" if on_host else "in the jail's /etc/passwd, nor on the host"
     raise ConfigError(f'user = "{user}": no such user {where}; add the account or name another')
 
 
