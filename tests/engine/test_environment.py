@@ -75,9 +75,7 @@ def test_nomads_environment_overlays_ours_exactly() -> None:
 
 
 def test_what_a_login_class_overwrites_is_put_back_inside(root: Path) -> None:
-    """The wrapper's script restores PATH, HOME and LANG of the job, drops what the job did not set, and the
-    arguments pass untouched.
-    """
+    """PATH, HOME and LANG are the job's again, what it did not set is gone, arguments pass untouched."""
     env = {"PATH": "/job/path:/bin", "HOME": "/job home", "LANG": "x'y\"z", "SECRET": "s3cret"}
     argv, carried = inside_command("jexec", 7, RunAs(WWW, "-U"), ["prog", "a b", "$X"], env, root)
     assert argv[:4] == ["jexec", "-U", "www", "7"]
