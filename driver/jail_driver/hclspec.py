@@ -7,7 +7,7 @@ Nomad's protobuf message. Nomad's agent decodes the job's HCL with it and sends 
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  # dataclass fields are read at run time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
