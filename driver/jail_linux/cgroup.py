@@ -7,7 +7,8 @@ made, so that none outlives the jail.
 import binascii
 import os
 
-from jail_linux.registry import Jail, Registry, read_file
+from jail_linux.files import read_file
+from jail_linux.registry import Jail, Registry
 
 _V2 = "cgroup2"
 

@@ -114,6 +114,7 @@ def _refuse_clash(registry: Registry, jail: Jail) -> None:
 
 def _hold(registry: Registry, jail: Jail, process: int, kinds: tuple[str, ...]) -> None:
     folder = registry.folder(jail.jid)
+    registry.note_due(jail.jid)
     os.mkdir(folder, 0o700)
     for kind in kinds:
         source = f"/proc/{process}/ns/{kind}"

@@ -2,8 +2,9 @@
 
 import os
 
+from jail_linux.files import read_file, write_file
 from jail_linux.jsontext import dumps, loads
-from jail_linux.registry import Registry, read_file, write_file
+from jail_linux.registry import Registry
 
 _HIDE_ALL, _BASIC, _LOGIN, _JAIL, _JAIL_VNET = 1, 2, 3, 4, 5
 _BASIC_NAMES = ("null", "zero", "full", "crypto", "random", "urandom")

@@ -2,9 +2,10 @@
 
 from jail_linux import options
 from jail_linux.failure import Failure
+from jail_linux.files import read_file, write_file
 from jail_linux.jsontext import dumps, loads
 from jail_linux.program import out
-from jail_linux.registry import Registry, read_file, write_file
+from jail_linux.registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 import os
 
 from jail_linux import members
-from jail_linux.registry import Jail, Registry, remove_file, uptime
+from jail_linux.files import remove_file
+from jail_linux.registry import Jail, Registry, uptime
 
 
 def sweep(registry: Registry) -> None:
@@ -15,8 +16,7 @@ def sweep(registry: Registry) -> None:
     Args:
         registry: Held exclusively.
     """
-    numbers = [int(name) for name in os.listdir(f"{registry.root}/jails") if name.isdigit()]
-    jails = {jid: registry.get(jid) for jid in numbers}
+    jails = {jid: registry.get(jid) for jid in registry.due()}
     for jid, jail in jails.items():
         if jail is None:
             bury(registry, jid)
@@ -38,13 +38,7 @@ def sweep(registry: Registry) -> None:
 
 def is_due(registry: Registry) -> bool:
     """Whether `sweep` has anything to look at; a shared lock is enough to ask."""
-    with os.scandir(f"{registry.root}/jails") as entries:
-        numbers = [int(entry.name) for entry in entries if entry.name.isdigit()]
-    for jid in numbers:
-        jail = registry.get(jid)
-        if jail is None or jail.dying or not jail.persist:
-            return True
-    return False
+    return bool(registry.due())
 
 
 def mark(registry: Registry, jail: Jail) -> None:
@@ -67,9 +61,8 @@ def remove(registry: Registry, jail: Jail) -> None:
         registry: Held exclusively.
         jail: A living jail.
     """
-    for child in registry.all():
-        if child.parent == jail.jid and not child.dying:
-            remove(registry, child)
+    for child in registry.below(jail):
+        remove(registry, child)
     mark(registry, jail)
     members.kill_all(jail.uts)
     if not members.of(jail.uts):
@@ -119,6 +112,7 @@ def bury(registry: Registry, jid: int) -> None:
         os.rmdir(folder)
     except FileNotFoundError:
         pass
+    registry.drop_links(jid)
 
 
 def _detach(umount: "object", path: str, flag: int) -> None:

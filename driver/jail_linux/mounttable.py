@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _TYPES = {"proc": "procfs", "sysfs": "linsysfs", "devtmpfs": "devfs", "fuseblk": "fusefs", "nfs4": "nfs"}
 _MARKED = {"devfs", "fdescfs", "linprocfs", "procfs", "linsysfs"}
 _NOT_LOCAL = {"devfs", "fdescfs", "nfs", "fusefs", "autofs"}
+_ESCAPES = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
+_FSID_DIGITS = 16
 HIDDEN = ".proc"  # a stand-in devfs or fdescfs keeps a view of /proc under this name
 
 
@@ -71,8 +73,15 @@ def _plain(text: str) -> str:
     """Undo mountinfo's octal escapes of blank, tab, newline and backslash."""
     if "\\" not in text:
         return text
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+    for code, character in _ESCAPES:
         text = text.replace(code, character)
+    return text
+
+
+def _escaped(text: str) -> str:
+    """Write a path as mountinfo does."""
+    for code, character in reversed(_ESCAPES):
+        text = text.replace(character, code)
     return text
 
 
@@ -104,10 +113,55 @@ def read(settings: "Settings") -> list[Mount]:
     return shown
 
 
+def lines() -> list[str]:
+    """Read the table as Linux writes it, a line a mount."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
+        return stream.read().split("\n")[:-1]
+
+
 def everything() -> list[Mount]:
     """Read the table as Linux has it, every mount included."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-        return [Mount(line) for line in stream.read().splitlines()]
+    return [Mount(line) for line in lines()]
+
+
+def below(table: list[str], target: str) -> list[Mount]:
+    """Mounts below a place, whoever made them.
+
+    Args:
+        table: From `lines`; with thousands of mounts it pays to take only these apart.
+        target: The place.
+    """
+    needle = f" {_escaped(target.rstrip('/'))}/"
+    found = [Mount(line) for line in table if needle in line]
+    prefix = target.rstrip("/") + "/"
+    return [mount for mount in found if mount.target.startswith(prefix)]
+
+
+def known(settings: "Settings", table: list[str], word: str) -> "Mount | None":
+    """Find a mount by its fsid or, the latest first, by where it is.
+
+    Args:
+        settings: Of the tools directory, for the notes.
+        table: From `lines`.
+        word: 16 hex digits, or a real path.
+    """
+    if len(word) == _FSID_DIGITS and not word.startswith("/"):
+        try:
+            number = int.from_bytes(bytes.fromhex(word)[:4], "little")
+        except ValueError:
+            return None
+        candidates = [Mount(line) for line in table if line.startswith(f"{number} ")]
+        found = next((mount for mount in candidates if mount.fsid == word.lower()), None)
+    else:
+        needle = f" {_escaped(word)} "
+        candidates = [Mount(line) for line in table if needle in line]
+        found = next((mount for mount in reversed(candidates) if mount.target == word), None)
+    if found is not None:
+        try:
+            found.fstype, found.source = _note(f"{settings.registry}/mounts/{found.fsid}")
+        except OSError:
+            pass  # another tool's
+    return found
 
 
 def is_hidden(mount: Mount, devices: set[str]) -> bool:
@@ -184,11 +238,15 @@ def noted(settings: "Settings") -> dict[str, tuple[str, str]]:
         return found
     for name in names:
         try:
-            fstype, source = os.readlink(f"{folder}/{name}").split(":", 1)
+            found[name] = _note(f"{folder}/{name}")
         except OSError:
             continue
-        found[name] = (fstype, source)
     return found
+
+
+def _note(path: str) -> tuple[str, str]:
+    fstype, _, source = os.readlink(path).partition(":")
+    return fstype, source
 
 
 def note(settings: "Settings", fsid: str, fstype: str, source: str) -> None:
@@ -222,4 +280,5 @@ def at(target: str) -> "Mount | None":
             number = next(int(line.split()[1]) for line in stream if line.startswith("mnt_id:"))
     finally:
         os.close(descriptor)
-    return next((mount for mount in everything() if mount.number == number and mount.target == target), None)
+    rows = [line for line in lines() if line.startswith(f"{number} ")]
+    return next((mount for mount in map(Mount, rows) if mount.target == target), None)

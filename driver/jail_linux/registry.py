@@ -5,6 +5,8 @@
     next          the next jail id
     jails/JID/    record (JSON), uts and net (bind mounts of the jail's namespaces)
     names/NAME    symbolic link to the JID of the living jail of that name
+    roots/JID     symbolic link to the jail's root
+    due/JID       marks what the next command has to look at: half made, dying, or without persist
 
 A jail exists as long as its `uts` file is the namespace that its record names: a reboot, or the end of the
 mount namespace that it was made in, ends it by itself, and the next command drops what is left.
@@ -14,6 +16,7 @@ import fcntl
 import os
 import time
 
+from jail_linux.files import empty, read_file, remove_file, write_file
 from jail_linux.jsontext import dumps, loads
 
 TYPE_CHECKING = False
@@ -31,23 +34,6 @@ _DYING_JID = 999999
 def uptime() -> float:
     """Seconds since boot, sleep included: unlike the wall clock it is never stepped."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def write_file(path: str, text: str) -> None:
-    """Replace a file so that a reader, or a kill, never sees half of it."""
-    temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    os.rename(temporary, path)
-
-
-def read_file(path: str) -> "str | None":
-    """Read a whole small file, or None where there is none."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
 
 
 class Jail:
@@ -150,8 +136,8 @@ class Registry:
         """Start empty: whatever is recorded died with the kernel that it was recorded under."""
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         if read_file(f"{self.root}/boot") != boot_id:
-            os.makedirs(f"{self.root}/names", mode=0o700, exist_ok=True)
-            for folder in ("jails", "names", "mounts"):
+            for folder in ("jails", "names", "roots", "due", "mounts"):
+                os.makedirs(f"{self.root}/{folder}", mode=0o700, exist_ok=True)
                 empty(f"{self.root}/{folder}")
             for name in ("next", "rules", "kenv", "devfs"):
                 remove_file(f"{self.root}/{name}")
@@ -169,7 +155,10 @@ class Registry:
         if text is None:
             return None
         jail = Jail.from_text(text)
-        return jail if self.is_there(jail) else None
+        if self.is_there(jail):
+            return jail
+        self.note_due(jid)
+        return None
 
     def is_there(self, jail: Jail) -> bool:
         """Whether the namespace that makes this jail still stands at its place."""
@@ -193,9 +182,34 @@ class Registry:
             jail = None
         if jail is not None and jail.name == name and not jail.dying:
             return jail
-        found = [jail for jail in self.all() if jail.name == name]
+        # Dying jails have no link, and long names share one.
+        is_long = len(self._link(name)) >= len(self._link("")) + _MAX_LINK
+        others = self.all() if is_long else filter(None, map(self.get, self.due()))
+        found = [jail for jail in others if jail.name == name]
         found.sort(key=lambda jail: jail.dying)
         return found[0] if found else None
+
+    def note_due(self, jid: int) -> None:
+        """Mark a jail for the next sweep; a shared lock is enough."""
+        os.close(os.open(f"{self.root}/due/{jid}", os.O_WRONLY | os.O_CREAT, 0o600))
+
+    def due(self) -> list[int]:
+        """Numbers of the jails that a sweep has to look at."""
+        return [int(name) for name in os.listdir(f"{self.root}/due")]
+
+    def roots(self) -> list[str]:
+        """Roots of all jails, dying ones included."""
+        folder = f"{self.root}/roots"
+        return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+
+    def below(self, jail: Jail) -> "list[Jail]":
+        """Living jails whose parent this one is."""
+        prefix = os.path.basename(self._link(jail.name + "."))
+        names = [name for name in os.listdir(f"{self.root}/names") if name.startswith(prefix)]
+        found = [self.get(int(os.readlink(f"{self.root}/names/{name}"))) for name in names]
+        return [
+            child for child in found if child is not None and child.parent == jail.jid and not child.dying
+        ]
 
     def take_number(self) -> int:
         """Give out the next free jail id."""
@@ -206,21 +220,35 @@ class Registry:
         return jid
 
     def save(self, jail: Jail) -> None:
-        """Write a jail's record, and its name if it lives."""
+        """Write a jail's record, its root, and its name if it lives."""
+        root = f"{self.root}/roots/{jail.jid}"
+        if not os.path.lexists(root):
+            os.symlink(jail.path, root)
         write_file(f"{self.folder(jail.jid)}/record", jail.to_text())
         link = self._link(jail.name)
         if not jail.dying and not jail.name.isdigit():
             remove_file(link)
             os.symlink(str(jail.jid), link)
+        if jail.dying or not jail.persist:
+            self.note_due(jail.jid)
+        else:
+            remove_file(f"{self.root}/due/{jail.jid}")
 
     def free_number(self, jail: Jail) -> None:
         """Move a dying jail to a high number, as the kernel does when a new one wants its own."""
         jid = _DYING_JID
         while os.path.exists(self.folder(jid)):
             jid -= 1
+        self.note_due(jid)
         os.rename(self.folder(jail.jid), self.folder(jid))
+        self.drop_links(jail.jid)
         jail.jid = jid
         self.save(jail)
+
+    def drop_links(self, jid: int) -> None:
+        """Forget a number that no jail has any more."""
+        remove_file(f"{self.root}/roots/{jid}")
+        remove_file(f"{self.root}/due/{jid}")
 
     def drop_name(self, jail: Jail) -> None:
         """Free a jail's name, if the name leads to this jail."""
@@ -234,25 +262,3 @@ class Registry:
     def _link(self, name: str) -> str:
         safe = "".join(c if (c.isascii() and c.isalnum()) or c in "-_" else f"%{ord(c):x}." for c in name)
         return f"{self.root}/names/{safe[:_MAX_LINK]}"
-
-
-def remove_file(path: str) -> None:
-    """Remove a file; a missing one is fine."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
-
-
-def empty(folder: str) -> None:
-    """Remove everything below a directory that holds plain files, links and one level of directories."""
-    if not os.path.isdir(folder):
-        return
-    for name in os.listdir(folder):
-        path = f"{folder}/{name}"
-        if os.path.isdir(path) and not os.path.islink(path):
-            for inner in os.listdir(path):
-                remove_file(f"{path}/{inner}")
-            os.rmdir(path)
-        else:
-            remove_file(path)

@@ -8,8 +8,9 @@ import os
 
 from jail_linux import passwd
 from jail_linux.failure import Failure
+from jail_linux.files import read_file, write_file
 from jail_linux.jsontext import dumps, loads
-from jail_linux.registry import Registry, read_file, write_file
+from jail_linux.registry import Registry
 
 RESOURCES = (
     "cputime", "datasize", "stacksize", "coredumpsize", "memoryuse", "memorylocked", "maxproc", "openfiles",

@@ -4,7 +4,7 @@ import os
 import time
 
 from jail_linux import parameters, release
-from jail_linux.registry import read_file
+from jail_linux.files import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

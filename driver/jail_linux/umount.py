@@ -17,7 +17,6 @@ _USAGE = [
     "usage: umount [-fNnv] special ... | node ... | fsid ...",
     "       umount -a | -A [-F fstab] [-fnv] [-h host] [-t type]",
 ]
-_FSID_DIGITS = 16
 
 
 def main(settings: "Settings", arguments: list[str]) -> int:
@@ -39,7 +38,7 @@ def main(settings: "Settings", arguments: list[str]) -> int:
         raise Failure(*_USAGE)
     status = 0
     for word in words:
-        mount = _find(mounttable.read(settings), word)
+        mount = _find(settings, word)
         if mount is None:
             _say_why(word)
             status = 1
@@ -56,22 +55,15 @@ def main(settings: "Settings", arguments: list[str]) -> int:
     return status
 
 
-def _find(mounts: "list[Mount]", word: str) -> "Mount | None":
+def _find(settings: "Settings", word: str) -> "Mount | None":
     """Look a name up as umount does: fsid, mount point, source, the latest mount first; then where it leads."""
-    newest = mounts[::-1]
-    if len(word) == _FSID_DIGITS:
-        for mount in newest:
-            if mount.fsid == word.lower():
-                return mount
+    table = mounttable.lines()
     path = word.rstrip("/") or "/"
-    for mount in newest:
-        if mount.target == path:
-            return mount
-    for mount in newest:
-        if mount.source == word:
-            return mount
-    real = os.path.realpath(path)
-    return next((mount for mount in newest if mount.target == real), None)
+    found = mounttable.known(settings, table, word) or mounttable.known(settings, table, path)
+    if found is None:
+        newest = mounttable.read(settings)[::-1]
+        found = next((mount for mount in newest if mount.source == word), None)
+    return found or mounttable.known(settings, table, os.path.realpath(path))
 
 
 def _say_why(word: str) -> None:
@@ -97,7 +89,7 @@ def _take_off(settings: "Settings", mount: "Mount", *, force: bool) -> None:
         from jail_linux.lifetime import sweep  # only here
 
         sweep(registry)
-        if not force and any(_is_below(jail.path, mount.target) for jail in registry.all()):
+        if not force and any(_is_below(root, mount.target) for root in registry.roots()):
             raise OSError(errno.EBUSY, "")
         top = mounttable.at(mount.target)
         if top is None or top.number != mount.number:
@@ -105,12 +97,13 @@ def _take_off(settings: "Settings", mount: "Mount", *, force: bool) -> None:
         if force:
             kernel.umount(mount.target, kernel.MNT_DETACH)
             return
-        if _forced_parts(settings, mount):
+        below = mounttable.below(mounttable.lines(), mount.target)
+        if below and _are_forced(settings, below):
             if _is_used(mount.target):
                 raise OSError(errno.EBUSY, "")
             kernel.umount(mount.target, kernel.MNT_DETACH)
             return
-        parts = _own_parts(mount)
+        parts = _own_parts(mount, below)
         if not parts:
             kernel.umount(mount.target)
             return
@@ -121,12 +114,10 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _forced_parts(settings: "Settings", mount: "Mount") -> bool:
-    """Whether all mounts below this one are copies that the kernel forced; they cannot be taken off alone."""
-    everything = mounttable.everything()
-    forced = mounttable.forced_below(everything, mounttable.noted(settings))
-    below = [one for one in everything if one.target != mount.target and _is_below(one.target, mount.target)]
-    return bool(forced) and bool(below) and all(one.number in forced for one in below)
+def _are_forced(settings: "Settings", below: "list[Mount]") -> bool:
+    """Whether these are all copies that the kernel forced; they cannot be taken off alone."""
+    forced = mounttable.forced_below(mounttable.everything(), mounttable.noted(settings))
+    return bool(forced) and all(one.number in forced for one in below)
 
 
 def _is_used(target: str) -> bool:
@@ -141,11 +132,9 @@ def _is_used(target: str) -> bool:
     return False
 
 
-def _own_parts(mount: "Mount") -> "list[Mount]":
+def _own_parts(mount: "Mount", below: "list[Mount]") -> "list[Mount]":
     """What a stand-in made below this mount as a part of it: not mounts that anybody asked for."""
-    everything = mounttable.everything()
-    below = [one for one in everything if one.target != mount.target and _is_below(one.target, mount.target)]
-    devices = {one.target for one in everything if one.source == "devfs"}
+    devices = {one.target for one in (mount, *below) if one.fstype == "devfs"}
     return [one for one in below if mounttable.is_hidden(one, devices)]
 
 

@@ -3,7 +3,8 @@
 import os
 
 from jail_linux import members
-from jail_linux.registry import Jail, Registry, read_file, uptime, write_file
+from jail_linux.files import read_file, write_file
+from jail_linux.registry import Jail, Registry, uptime
 from jail_linux.rules import RESOURCES, Rule
 
 TYPE_CHECKING = False

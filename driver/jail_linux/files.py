@@ -1,0 +1,42 @@
+"""Small files, written and removed so that nobody trips over half of the work."""
+
+import os
+
+
+def write_file(path: str, text: str) -> None:
+    """Replace a file so that a reader, or a kill, never sees half of it."""
+    temporary = f"{path}.new"
+    with open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    os.rename(temporary, path)
+
+
+def read_file(path: str) -> "str | None":
+    """Read a whole small file, or None where there is none."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def remove_file(path: str) -> None:
+    """Remove a file; a missing one is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def empty(folder: str) -> None:
+    """Remove everything below a directory that holds plain files, links and one level of directories."""
+    if not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        path = f"{folder}/{name}"
+        if os.path.isdir(path) and not os.path.islink(path):
+            for inner in os.listdir(path):
+                remove_file(f"{path}/{inner}")
+            os.rmdir(path)
+        else:
+            remove_file(path)
