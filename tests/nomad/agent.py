@@ -125,8 +125,11 @@ class Agent:
         return self._process.pid
 
     def plugin_pids(self) -> list[int]:
-        """The running plugin, as the agent's child; more than one only while the agent probes it."""
-        return [pid for pid, parent, argv in processes() if parent == self.pid and "jail_driver" in argv]
+        """The running plugins: more than one only while the agent probes; after its crash nobody's child."""
+        inside = self.network.processes()
+        return [
+            pid for pid, _parent, argv in processes() if pid in inside and argv.endswith("-m jail_driver")
+        ]
 
     def plugin_pid(self) -> int:
         """The plugin's process id, once there is exactly one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,12 @@ from jail_driver.engine import planning
 from jail_driver.engine import private as private_file
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.environment import choose_user
+from jail_driver.engine.redact import redact, secrets_of
 from jail_driver.errors import ConfigError, StartError
 from jail_driver.model import TaskSpec
 from jail_state.core import commands as cmd
 from jail_state.core import events as ev
-from jail_state.core.ids import TaskId
+from jail_state.core.ids import TaskId, jail_name
 from jail_state.core.lifecycle import State
 from jail_state.core.task import evolve
 from jail_state.store.errors import ConcurrencyError
@@ -33,13 +35,17 @@ async def plan_task(runtime: Runtime, spec: TaskSpec) -> TaskActor:
     """Check a task, and make its stream and its private file; nothing else on the host is touched.
 
     Raises:
-        ConfigError: it cannot work; no stream was made.
+        ConfigError: it cannot work; its stream says why and is closed.
         StartError: a task of this id was here before.
     """
     release = await runtime.host.release()
     kernel = KernelFacts.from_sysctl(await runtime.host.kernel_parameters(), release)
-    config = parse_task_config(spec.config, kernel)
-    check_paths(spec, config)
+    try:
+        config = parse_task_config(spec.config, kernel)
+        check_paths(spec, config)
+    except ConfigError as error:
+        await _record_refusal(runtime, spec, str(error))
+        raise
     await fence(runtime, spec)
     directory = runtime.state.task(spec.id)
     facts = planning.HostFacts(
@@ -53,6 +59,28 @@ async def plan_task(runtime: Runtime, spec: TaskSpec) -> TaskActor:
     directory.root.mkdir(mode=0o755, exist_ok=True)
     private_file.write(directory.private, private)
     return actor
+
+
+async def _record_refusal(runtime: Runtime, spec: TaskSpec, reason: str) -> None:
+    """Keep what was refused, and why, for whoever looks for the task: its history is one step long."""
+    planned = ev.TaskPlanned(
+        alloc_id=spec.alloc_id,
+        task_name=spec.name,
+        job_id=spec.job_id,
+        namespace=spec.namespace,
+        jail_name=jail_name(spec.id, spec.name),
+        directory=str(runtime.state.task(spec.id).path),
+        alloc_dir=spec.alloc_dir,
+        steps=(),
+        teardown=(),
+        boot_id=runtime.boot_id,
+        stop_signal=runtime.options.kill_signal,
+        stop_timeout_s=runtime.options.kill_timeout_s,
+    )
+    abandoned = ev.TaskAbandoned(redact(reason, secrets_of(spec.env)))
+    with contextlib.suppress(ConcurrencyError):  # Nomad repeats a start after a crash: told already
+        append = Append(spec.id, 0, (planned, abandoned), runtime.now_ns(), closes=True)
+        await runtime.journal.append(append)
 
 
 async def _append_plan(
