@@ -1,5 +1,6 @@
 """Small files, written and removed so that nobody trips over half of the work."""
 
+import errno
 import os
 
 
@@ -21,11 +22,18 @@ def read_file(path: str) -> "str | None":
 
 
 def remove_file(path: str) -> None:
-    """Remove a file; a missing one is fine."""
+    """Remove a file; a missing one is fine, and what is mounted on it is taken off first."""
     try:
         os.unlink(path)
     except FileNotFoundError:
         pass
+    except OSError as problem:
+        if problem.errno != errno.EBUSY:
+            raise
+        from jail_linux import kernel  # ctypes, for the rare case
+
+        kernel.umount(path, kernel.MNT_DETACH)
+        os.unlink(path)
 
 
 def empty(folder: str) -> None:

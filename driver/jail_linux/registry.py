@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jail_linux.settings import Settings
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_FOLDERS = ("jails", "names", "roots", "mounts", "due")
 _MAX_LINK = 200
 _DYING_JID = 999999
 
@@ -115,7 +116,9 @@ class Registry:
         self._lock = -1
 
     def __enter__(self) -> "Self":
-        os.makedirs(f"{self.root}/jails", mode=0o700, exist_ok=True)
+        if not os.path.isdir(f"{self.root}/{_FOLDERS[-1]}"):
+            for folder in _FOLDERS:
+                os.makedirs(f"{self.root}/{folder}", mode=0o700, exist_ok=True)
         self._lock = os.open(f"{self.root}/lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX if self.exclusive else fcntl.LOCK_SH)
         boot_id = read_file(_BOOT_ID)
@@ -136,8 +139,7 @@ class Registry:
         """Start empty: whatever is recorded died with the kernel that it was recorded under."""
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         if read_file(f"{self.root}/boot") != boot_id:
-            for folder in ("jails", "names", "roots", "due", "mounts"):
-                os.makedirs(f"{self.root}/{folder}", mode=0o700, exist_ok=True)
+            for folder in _FOLDERS:
                 empty(f"{self.root}/{folder}")
             for name in ("next", "rules", "kenv", "devfs"):
                 remove_file(f"{self.root}/{name}")
