@@ -8,6 +8,7 @@ from jail_state.core.steps import Phase, Step, StepKind, hook_steps, teardown_of
 from jail_state.core.task import Task, evolve, replay
 
 UP = (
+    Step("files", StepKind.FILES, Phase.FILES),
     *hook_steps("exec.prepare", 1, Phase.PREPARE),
     Step("address em1|192.0.2.7", StepKind.ADDRESS, Phase.ADDRESS),
     Step("mount /", StepKind.MOUNT, Phase.MOUNT),

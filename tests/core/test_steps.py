@@ -8,7 +8,7 @@ from core_builders import DOWN, UP, done, follow, planned, running, task_of, up_
 from jail_state.core import events as ev
 from jail_state.core.lifecycle import State, Trigger
 from jail_state.core.plan import finished, plan
-from jail_state.core.steps import StepKind
+from jail_state.core.steps import Phase, StepKind
 from jail_state.core.task import Task
 
 
@@ -55,8 +55,8 @@ def test_a_failed_step_is_undone_with_all_before_it_and_nothing_after(step: obje
     keys = way_down(task)
     undone = {one.undoes for one in DOWN if one.key in keys and one.undoes}
     assert undone == {one.undoes for one in DOWN if one.undoes in begun and one.kind is not StepKind.HOOK}
-    assert ("exec.release[0]" in keys) is True
-    assert ("exec.poststop[0]" in keys) is (step.phase >= 3)  # type: ignore[attr-defined]
+    assert ("exec.release[0]" in keys) is (step.phase >= Phase.PREPARE)  # type: ignore[attr-defined]
+    assert ("exec.poststop[0]" in keys) is (step.phase >= Phase.PRESTART)  # type: ignore[attr-defined]
     assert ("exec.stop[0]" in keys) is ("jail" in begun and key != "jail")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jail_driver import log
+from jail_driver.activity import Activity
 from jail_driver.config.options import PluginOptions
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.faults import Faults
@@ -25,7 +26,6 @@ from jail_driver.errors import UnavailableError
 from jail_driver.host import tools
 from jail_driver.host.command import CommandRunner
 from jail_driver.host.freebsd import FreeBSDHost
-from jail_driver.activity import Activity
 from jail_driver.supervisor.launcher import ForkHelper
 from jail_state.core.task import replay
 from jail_state.store.writer import Journal

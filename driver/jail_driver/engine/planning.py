@@ -34,11 +34,12 @@ class HostFacts:
 
 def build(
     spec: TaskSpec, config: JailConfig, options: PluginOptions, directory: TaskDir, facts: HostFacts
-) -> tuple[TaskPlanned, Private]:
-    """Return the plan of a task, and the private part that no event may hold."""
+) -> TaskPlanned:
+    """Return the plan of a task, without what no event may hold."""
     name = jail_name(spec.id, spec.name)
     hooks = config.hooks
     up = (
+        Step("files", StepKind.FILES, Phase.FILES),
         *_hooks("exec.prepare", hooks, Phase.PREPARE),
         *_addresses(config.ip4_addrs, v6=False),
         *_addresses(config.ip6_addrs, v6=True),
@@ -56,7 +57,7 @@ def build(
         *_hooks("exec.poststart", hooks, Phase.POSTSTART),
     )
     down_hooks = {hook: len(commands) for hook, commands in hooks.items()}
-    planned = TaskPlanned(
+    return TaskPlanned(
         alloc_id=spec.alloc_id,
         task_name=spec.name,
         job_id=spec.job_id,
@@ -73,10 +74,10 @@ def build(
         ip=_own_address(config),
         ports={port.label: port.to or port.value for port in spec.resources.ports},
     )
-    return planned, _private(spec, config, options)
 
 
-def _private(spec: TaskSpec, config: JailConfig, options: PluginOptions) -> Private:
+def private_of(spec: TaskSpec, config: JailConfig, options: PluginOptions) -> Private:
+    """Return the part of a plan that no event may hold."""
     timeout_s = options.hook_timeout_s if config.exec_timeout_s is None else config.exec_timeout_s
     params = dict(config.params)
     for family, wanted in (("ip4.addr", config.ip4_addrs), ("ip6.addr", config.ip6_addrs)):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from jail_driver import log
+from jail_driver.activity import Activity
 from jail_driver.config.options import PluginOptions, parse_plugin_options
 from jail_driver.engine import fingerprint
 from jail_driver.engine.actor import TaskActor
@@ -16,8 +17,7 @@ from jail_driver.engine.opening import open_runtime
 from jail_driver.engine.recovery import recover_all
 from jail_driver.engine.results import exit_result, handle_of, network_of, status_of, task_id_of
 from jail_driver.engine.runtime import Runtime
-from jail_driver.engine.starting import plan_task
-from jail_driver.engine.steps import Launch
+from jail_driver.engine.starting import begin
 from jail_driver.engine.steps.process import reach
 from jail_driver.errors import DriverError, StartError, UnavailableError, UnknownTaskError, UnsupportedError
 from jail_driver.model import (
@@ -31,7 +31,6 @@ from jail_driver.model import (
     TaskStatus,
     TaskUsage,
 )
-from jail_driver.activity import Activity
 from jail_driver.service import ExecStream
 from jail_state.core import commands as cmd
 from jail_state.core import events as ev
@@ -127,12 +126,10 @@ class JailDriver:
         """Start a task, or join the start that is under way for this id."""
         runtime = await self._ready()
         async with self._starting[spec.id]:
-            actor = runtime.actors.get(spec.id)
-            if actor is None:
-                actor = await plan_task(runtime, spec)
+            actor, launch = await begin(runtime, spec)
         self._starting.pop(spec.id, None)
         await actor.recovered.wait()
-        actor.start(Launch(dict(spec.env) | dict(spec.device_env), spec.stdout_path, spec.stderr_path))
+        actor.start(launch)
         task = await actor.until_up()
         if task.started_at_ns is None or task.trigger is Trigger.FAIL:
             raise StartError(task.reason, recoverable=task.recoverable)

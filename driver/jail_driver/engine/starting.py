@@ -11,10 +11,10 @@ from jail_driver import log
 from jail_driver.config.model import JailConfig, KernelFacts
 from jail_driver.config.task import parse_task_config
 from jail_driver.engine import planning
-from jail_driver.engine import private as private_file
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.environment import choose_user
 from jail_driver.engine.redact import redact, secrets_of
+from jail_driver.engine.steps import Launch
 from jail_driver.errors import ConfigError, StartError
 from jail_driver.model import TaskSpec
 from jail_state.core import commands as cmd
@@ -31,21 +31,39 @@ if TYPE_CHECKING:
 _log = log.get("engine")
 
 
-async def plan_task(runtime: Runtime, spec: TaskSpec) -> TaskActor:
-    """Check a task, and make its stream and its private file; nothing else on the host is touched.
+async def begin(runtime: Runtime, spec: TaskSpec) -> tuple[TaskActor, Launch]:
+    """Check a task, and make its stream if this is its first StartTask; the host is only looked at.
+
+    Returns:
+        The task's actor, and what it needs that no event holds: an interrupted start is resumed with it.
 
     Raises:
         ConfigError: it cannot work; its stream says why and is closed.
         StartError: a task of this id was here before.
     """
+    actor = runtime.actors.get(spec.id)
+    try:
+        config = await _check(runtime, spec)
+    except ConfigError as error:
+        if actor is None:
+            await _record_refusal(runtime, spec, str(error))
+        raise
+    if actor is None:
+        actor = await _plan(runtime, spec, config)
+    env = dict(spec.env) | dict(spec.device_env)
+    private = planning.private_of(spec, config, runtime.options)
+    return actor, Launch(env, spec.stdout_path, spec.stderr_path, private)
+
+
+async def _check(runtime: Runtime, spec: TaskSpec) -> JailConfig:
     release = await runtime.host.release()
     kernel = KernelFacts.from_sysctl(await runtime.host.kernel_parameters(), release)
-    try:
-        config = parse_task_config(spec.config, kernel)
-        check_paths(spec, config)
-    except ConfigError as error:
-        await _record_refusal(runtime, spec, str(error))
-        raise
+    config = parse_task_config(spec.config, kernel)
+    check_paths(spec, config)
+    return config
+
+
+async def _plan(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> TaskActor:
     await fence(runtime, spec)
     directory = runtime.state.task(spec.id)
     facts = planning.HostFacts(
@@ -53,12 +71,8 @@ async def plan_task(runtime: Runtime, spec: TaskSpec) -> TaskActor:
         mounts=await runtime.host.mounts(),
         keep_out=(os.path.realpath(runtime.state.root), os.path.realpath(Path(spec.alloc_dir).parent)),
     )
-    planned, private = planning.build(spec, config, runtime.options, directory, facts)
-    actor = await _append_plan(runtime, spec, planned, config.notices)
-    directory.path.mkdir(mode=0o700, exist_ok=True)
-    directory.root.mkdir(mode=0o755, exist_ok=True)
-    private_file.write(directory.private, private)
-    return actor
+    planned = planning.build(spec, config, runtime.options, directory, facts)
+    return await _append_plan(runtime, spec, planned, config.notices)
 
 
 async def _record_refusal(runtime: Runtime, spec: TaskSpec, reason: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 class StepKind(StrEnum):
     """What a step does; each kind has one handler in the driver."""
 
+    FILES = "files"
     HOOK = "hook"
     ADDRESS = "address"
     MOUNT_POINT = "mount-point"
@@ -42,17 +43,18 @@ class StepKind(StrEnum):
 class Phase(IntEnum):
     """The order of a start, as users of jail(8) know it: addresses and mounts exist at exec.prestart."""
 
-    PREPARE = 0
-    ADDRESS = 1
-    MOUNT = 2
-    PRESTART = 3
-    RULE = 4
-    JAIL = 5
-    CREATED = 6
-    INTERFACE = 7
-    MAIN = 8
-    POSTSTART = 9
-    TEARDOWN = 10
+    FILES = 0
+    PREPARE = 1
+    ADDRESS = 2
+    MOUNT = 3
+    PRESTART = 4
+    RULE = 5
+    JAIL = 6
+    CREATED = 7
+    INTERFACE = 8
+    MAIN = 9
+    POSTSTART = 10
+    TEARDOWN = 11
 
 
 AT_MOST_ONCE = frozenset({StepKind.HOOK, StepKind.MAIN})

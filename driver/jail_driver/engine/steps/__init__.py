@@ -12,6 +12,7 @@ from jail_state.core.steps import StepKind
 __all__ = ["HANDLERS", "Context", "Handler", "Launch"]
 
 HANDLERS: Final[Mapping[StepKind, Handler]] = {
+    StepKind.FILES: files.Files(),
     StepKind.HOOK: hooks.Hook(),
     StepKind.ADDRESS: shared.Address(),
     StepKind.ADDRESS_REMOVE: shared.AddressRemove(),

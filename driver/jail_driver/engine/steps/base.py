@@ -33,6 +33,7 @@ class Launch:
     env: Mapping[str, str]
     stdout_path: str
     stderr_path: str
+    private: Private
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The task's own files: the last thing to go."""
+"""The task's own files: the first thing to be made, the last to go."""
 
 from __future__ import annotations
 
@@ -7,9 +7,28 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from jail_driver.engine import private as private_file
 from jail_driver.engine.steps.base import Context, Handler, Result
 from jail_driver.errors import HostError
 from jail_state.core.steps import Step
+
+
+class Files(Handler):
+    """Makes the task's directory, and puts down what its teardown will owe, before the first effect."""
+
+    @override
+    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        if ctx.launch is None:
+            raise HostError("start the task", "the driver restarted and Nomad did not repeat StartTask")
+        directory = ctx.directory
+        try:
+            directory.path.mkdir(mode=0o700, exist_ok=True)
+            directory.root.mkdir(mode=0o755, exist_ok=True)
+            private_file.write(directory.private, ctx.launch.private)
+        except OSError as error:
+            raise HostError(f"make {error.filename}", error.strerror or "refused") from error
+        ctx.private = ctx.launch.private
+        return {}
 
 
 class FilesRemove(Handler):
