@@ -186,6 +186,34 @@ DONE: dict[str, tuple[Call, list[Row], Any]] = {
         [("sysctl -n kern.racct.enable", 1, "", "sysctl: unknown oid 'kern.racct.enable'\n")],
         False,
     ),
+    "a kernel value": (
+        lambda h: h.kernel_value("hw.clockrate"),
+        [("sysctl -n hw.clockrate", 0, "2400\n", "")],
+        "2400",
+    ),
+    "a kernel value that is not there": (
+        lambda h: h.kernel_value("net.nothing"),
+        [("sysctl -n net.nothing", 1, "", "sysctl: unknown oid 'net.nothing'\n")],
+        None,
+    ),
+    "bind": (lambda h: h.bind_cpus(7, "0,2-3"), [("cpuset -l 0,2-3 -j 7", 0, "", "")], None),
+    "attach": (lambda h: h.attach_dataset(7, "tank/a b"), [("zfs jail 7 tank/a b", 0, "", "")], None),
+    "attach, a second time": (
+        lambda h: h.attach_dataset(7, "tank/a"),
+        [("zfs jail 7 tank/a", 1, "", "cannot jail 'tank/a': dataset already exists\n")],
+        None,
+    ),
+    "detach": (lambda h: h.detach_dataset(7, "tank/a"), [("zfs unjail 7 tank/a", 0, "", "")], None),
+    "detach, never attached": (
+        lambda h: h.detach_dataset(7, "tank/a"),
+        [("zfs unjail 7 tank/a", 1, "", "cannot unjail 'tank/a': dataset does not exist\n")],
+        None,
+    ),
+    "detach, jail gone": (
+        lambda h: h.detach_dataset(7, "tank/a"),
+        [("zfs unjail 7 tank/a", 2, "", "invalid jail id or name\n")],
+        None,
+    ),
     "release": (
         lambda h: h.release(),
         [("sysctl -n kern.osrelease", 0, "15.1-STABLE\n", "")],

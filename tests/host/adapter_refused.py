@@ -9,6 +9,18 @@ from jail_driver.host.errors import BusyError, ExistsError, HostError, MissingEr
 from jail_driver.host.port import Rule
 
 REFUSED: dict[str, tuple[Call, list[Row], type[HostError], str]] = {
+    "a processor that is not there": (
+        lambda h: h.bind_cpus(7, "99"),
+        [("cpuset -l 99 -j 7", 1, "", "cpuset: setaffinity: Invalid argument\n")],
+        HostError,
+        "bind jail 7 to the processors 99: cpuset: setaffinity: Invalid argument",
+    ),
+    "a dataset that is not there": (
+        lambda h: h.attach_dataset(7, "tank/a"),
+        [("zfs jail 7 tank/a", 1, "", "cannot open 'tank/a': dataset does not exist\n")],
+        HostError,
+        "hand the dataset tank/a to jail 7: cannot open 'tank/a'",
+    ),
     "a living jail of this name": (
         lambda h: h.create_jail("t1", Path("/"), {}),
         [("jail -i -c name=t1 path=/ persist", 1, "", 'jail: "1" already exists\n')],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from host.adapter_done import DONE
 from host.adapter_refused import NEVER_RUN, REFUSED
 from host.adapter_rows import NULLFS, ROOT, TABLE, VIEW, VIEW_SEEN, Call, Row, table
-from host.replay import Replay
+from host.replay import NATIVE, Replay
 from jail_driver.errors import ConfigError
 from jail_driver.host.errors import HostError
 from jail_driver.host.freebsd import FreeBSDHost
@@ -131,6 +132,13 @@ def test_another_tasks_mount_of_the_same_source_is_no_stray() -> None:
     assert theirs == MountSeen(*other)
     assert isinstance(ours, HostError)
     assert "not in the mount table" in str(ours)
+
+
+def test_a_host_without_zfs() -> None:
+    """Where the program is missing nothing is run, and the error says what is missing."""
+    host = FreeBSDHost(replace(NATIVE, zfs=""), Replay())
+    with pytest.raises(HostError, match=r"this host has no zfs\(8\)"):
+        asyncio.run(host.attach_dataset(7, "tank/a"))
 
 
 async def _awaited(call: Call, on: FreeBSDHost) -> Any:

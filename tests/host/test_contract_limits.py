@@ -74,3 +74,36 @@ class TestLimits:
 async def _need_racct(world: World) -> None:
     if not await world.host.racct_enabled():
         pytest.skip("kern.racct.enable is 0 on this kernel")
+
+
+class TestProcessors:
+    """What a jail may run on, and single values of the kernel."""
+
+    def test_bound_and_refused(self, world: World) -> None:
+        """A jail is bound to a processor that is there, as often as asked; a missing one is refused."""
+
+        async def scenario() -> None:
+            jid = await world.host.create_jail("contract-cpu", world.directory("root"), {})
+            try:
+                await world.host.bind_cpus(jid, "0")
+                await world.host.bind_cpus(jid, "0")
+                error = await world.refused(world.host.bind_cpus(jid, "1000"))
+                assert "setaffinity" in str(error)
+            finally:
+                await world.host.remove_jail(jid)
+                await world.gone(jid)
+            error = await world.refused(world.host.bind_cpus(jid, "0"))
+            assert f"jail {jid} not found" in str(error)
+
+        asyncio.run(scenario())
+
+    def test_kernel_values(self, world: World) -> None:
+        """A value is text without its line's end; a name that the kernel lacks is None, not an error."""
+
+        async def scenario() -> None:
+            ncpu = await world.host.kernel_value("hw.ncpu")
+            assert ncpu is not None
+            assert int(ncpu) >= 1
+            assert await world.host.kernel_value("hw.no_such_name") is None
+
+        asyncio.run(scenario())

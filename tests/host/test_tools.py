@@ -54,7 +54,8 @@ class Unused:
 
 def test_each_tool_has_its_place() -> None:
     """The table of places and the fields are one list."""
-    assert set(tools._HOMES) | {"path_directory", "sh"} == {field.name for field in dataclasses.fields(Tools)}
+    listed = set(tools._HOMES) | set(tools._EXTRAS) | {"path_directory", "sh", "devd_pipe"}
+    assert listed == {field.name for field in dataclasses.fields(Tools)}
 
 
 class TestNative:

@@ -21,6 +21,8 @@ class FakeJail:
         interfaces: a vnet jail's own, else None.
         gone_at_s: on the event loop's clock; None while it lives.
         held: something (a socket, a mount inside) keeps it dying.
+        cpus: what it is bound to, as cpuset(1) takes it; empty: nothing.
+        datasets: the ZFS datasets that it was handed.
     """
 
     jid: int
@@ -32,6 +34,8 @@ class FakeJail:
     interfaces: list[str] | None = None
     gone_at_s: float | None = None
     held: bool = False
+    cpus: str = ""
+    datasets: set[str] = field(default_factory=set)
 
 
 class FakeKernel:
@@ -46,6 +50,8 @@ class FakeKernel:
 
     Attributes:
         log: the operations that were asked for, in order, with their locks.
+        kernel_values: what sysctl(8) knows.
+        datasets: the ZFS datasets of the host.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class FakeKernel:
         self.address_list: list[AddressSeen] = [AddressSeen("lo0", "127.0.0.1", 8)]
         self.host_interfaces: list[str] = ["lo0"]
         self.rule_list: list[Rule] = []
+        self.kernel_values = {"hw.ncpu": "4", "hw.clockrate": "2000", "net.fibs": "1"}
+        self.datasets: set[str] = set()
         self.numbers = itertools.count(1)
         self.log: list[tuple[str, Path | None]] = []
 

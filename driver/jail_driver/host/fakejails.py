@@ -44,6 +44,38 @@ class FakeJails(FakeKernel):
         """See ``JailHost``."""
         return "15.0-RELEASE"
 
+    async def kernel_value(self, name: str) -> str | None:
+        """See ``JailHost``."""
+        return self.kernel_values.get(name)
+
+    async def bind_cpus(self, jid: int, cpus: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("bind_cpus", lock):
+            jail = self.living(jid)
+            what = f"bind jail {jid} to the processors {cpus}"
+            if jail is None:
+                raise HostError(what, f"cpuset: jail {jid} not found")
+            ncpu = int(self.kernel_values["hw.ncpu"])
+            numbers = [int(number) for part in cpus.split(",") for number in part.split("-")]
+            if max(numbers) >= ncpu:
+                raise HostError(what, "cpuset: setaffinity: Invalid argument")
+            jail.cpus = cpus
+
+    async def attach_dataset(self, jid: int, dataset: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("attach_dataset", lock):
+            jail = self.living(jid)
+            if jail is None or dataset not in self.datasets:
+                raise HostError(f"hand {dataset} to jail {jid}", "zfs: dataset does not exist")
+            jail.datasets.add(dataset)
+
+    async def detach_dataset(self, jid: int, dataset: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("detach_dataset", lock):
+            jail = self.jail_table.get(jid)
+            if jail is not None:
+                jail.datasets.discard(dataset)
+
     async def jails(self, *, dying: bool = True) -> tuple[JailSeen, ...]:
         """See ``JailHost``."""
         async with self.operation("jails"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jail_driver.host.datasets import DatasetCommands
 from jail_driver.host.jails import JailCommands
 from jail_driver.host.limits import LimitCommands
 from jail_driver.host.mounts import MountCommands
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from jail_driver.host.tools import Tools
 
 
-class FreeBSDHost(JailCommands, MountCommands, NetworkCommands, LimitCommands):
+class FreeBSDHost(JailCommands, MountCommands, NetworkCommands, LimitCommands, DatasetCommands):
     """A host that is driven by FreeBSD's commands, each found by absolute path.
 
     Create it within the event loop that uses it.

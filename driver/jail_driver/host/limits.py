@@ -45,6 +45,16 @@ class LimitCommands(HostCommands):
         done = await self._look(self._tools.sysctl, "-n", "kern.racct.enable")
         return done.ok and done.stdout.strip() == b"1"
 
+    async def kernel_value(self, name: str) -> str | None:
+        """See ``JailHost``: ``sysctl -n NAME`` (sysctl(8); status 1 where there is no such name)."""
+        done = await self._look(self._tools.sysctl, "-n", name)
+        return parse.text(done.stdout).strip() if done.ok else None
+
+    async def bind_cpus(self, jid: int, cpus: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``: ``cpuset -l CPUS -j JID`` (cpuset(1))."""
+        done = await self._change(self._tools.cpuset, "-l", cpus, "-j", str(jid), lock=lock)
+        done.check(f"bind jail {jid} to the processors {cpus}")
+
     async def release(self) -> str:
         """See ``JailHost``: ``sysctl -n kern.osrelease`` (sysctl(3))."""
         done = await self._look(self._tools.sysctl, "-n", "kern.osrelease")

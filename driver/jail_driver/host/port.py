@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from jail_driver.host.port_jail import JailExtras
+
 
 @dataclass(frozen=True, slots=True)
 class JailSeen:
@@ -96,7 +98,7 @@ class Rule:
         return f"jail:{self.jail}:{self.resource}:{self.action}={self.amount}{per}"
 
 
-class JailHost(Protocol):
+class JailHost(JailExtras, Protocol):
     """A FreeBSD host, or what stands in for one."""
 
     async def kernel_parameters(self) -> frozenset[str]:

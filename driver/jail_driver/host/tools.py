@@ -35,6 +35,9 @@ _HOMES = {
     "kenv": "/bin",
 }
 """Where hier(7) puts them; /rescue (rescue(8)) has statically linked copies of some."""
+_EXTRAS = {"setfib": "/usr/sbin", "zfs": "/sbin"}
+"""Programs that only some hosts have: a job that needs one is refused by name where it is missing."""
+_DEVD_PIPE = "devd.seqpacket.pipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Tools:
 
     Args:
         path_directory: to be put first in the PATH of hooks; None where the tools are FreeBSD's own.
+        setfib: empty where this host has none; so is zfs.
+        devd_pipe: the socket on which devd(8) repeats the kernel's events.
         sh: the host's shell for hooks. To a Linux Python on FreeBSD /bin/sh is /compat/linux's, whose
             children see that tree first; then it is /rescue/sh.
     """
@@ -62,6 +67,9 @@ class Tools:
     sysctl: str
     kenv: str
     sh: str = "/bin/sh"
+    setfib: str = ""
+    zfs: str = ""
+    devd_pipe: str = f"/var/run/{_DEVD_PIPE}"
 
     @property
     def native(self) -> bool:
@@ -106,11 +114,14 @@ def in_directory(directory: Path) -> Tools:
     for program in programs.values():
         if not (program.is_file() and os.access(program, os.X_OK)):
             raise ToolsError("jail_tools", f"{program} is missing or not executable")
-    return Tools(path_directory=directory, **{name: str(path) for name, path in programs.items()})
+    extras = {name: directory / name for name in _EXTRAS if os.access(directory / name, os.X_OK)}
+    found = {name: str(path) for name, path in (programs | extras).items()}
+    return Tools(path_directory=directory, devd_pipe=str(directory / _DEVD_PIPE), **found)
 
 
 def _native() -> Mapping[str, str]:
-    return {name: str(_native_program(name, Path(home))) for name, home in _HOMES.items()}
+    extras = {name: f"{home}/{name}" for name, home in _EXTRAS.items() if _is_freebsd(Path(home, name))}
+    return {name: str(_native_program(name, Path(home))) for name, home in _HOMES.items()} | extras
 
 
 def _native_program(name: str, home: Path) -> Path:
