@@ -31,8 +31,11 @@ def _places() -> dict[str, tuple[str, int]]:
 
 
 def _folder(registry: Registry, jail: Jail, place: str) -> str:
-    mark = binascii.crc32(os.fsencode(registry.root))
-    return f"{place}/jail_linux.{mark:08x}.{jail.jid}"
+    return f"{place}/{_mark(registry)}.{jail.jid}"
+
+
+def _mark(registry: Registry) -> str:
+    return f"jail_linux.{binascii.crc32(os.fsencode(registry.root)):08x}"
 
 
 def _listed(registry: Registry, jail: Jail) -> list[tuple[str, int, str]]:
@@ -120,14 +123,21 @@ def join(registry: Registry, jail: Jail, processes: list[int]) -> None:
             _write(f"{folder}/cgroup.procs", str(process))
 
 
-def kills(registry: Registry, jail: Jail) -> int:
-    """How many processes the kernel has killed for the jail's memory limit."""
-    for controller, _, folder in _listed(registry, jail):
-        if controller == "memory":
-            text = read_file(f"{folder}/memory.events") or read_file(f"{folder}/memory.oom_control") or ""
-            rows = (line.split() for line in text.splitlines())
-            return sum(int(row[1]) for row in rows if row[0] == "oom_kill")
-    return 0
+def jail_of(registry: Registry, path: str) -> "Jail | None":
+    """Find the jail that a cgroup was made for.
+
+    Args:
+        registry: Held, shared is enough.
+        path: The cgroup's path within its hierarchy, as the kernel's messages have it.
+    """
+    _, mark, number = path.rpartition("/")[2].partition(f"{_mark(registry)}.")
+    return registry.get(int(number)) if mark and number.isdigit() else None
+
+
+def has(controller: str, version: "int | None" = None) -> bool:
+    """Whether a jail can get a cgroup of a controller here, of any version or of this one."""
+    place = _places().get(controller)
+    return place is not None and os.access(place[0], os.W_OK) and version in {None, place[1]}
 
 
 def remove(registry: Registry, jail: Jail) -> None:

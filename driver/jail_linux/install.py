@@ -41,8 +41,11 @@ def script(interpreter: str, root: str, command: str, directory: str) -> str:
         A Python script, or a polyglot that starts as a shell script where the interpreter's path does not
         fit into a `#!` line.
     """
+    # Compiled modules are half of a quick start; where they cannot lie beside the package they lie here.
+    is_writable = os.access(os.path.join(root, "jail_linux"), os.W_OK)
+    cache = "" if is_writable else f"sys.pycache_prefix = {os.path.join(directory, 'cache')!r}\n"
     body = (
-        "import sys\n"
+        f"import sys\n{cache}"
         f"sys.path.insert(0, {root!r})\n"
         "from jail_linux.program import start\n"
         f"start({command!r}, {directory!r})\n"

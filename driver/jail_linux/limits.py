@@ -6,6 +6,7 @@
 | cputime : sigxcpu, sigkill | setrlimit(2), each process |
 | maxproc, nthr : deny | cgroup pids.max, the whole jail; threads count |
 | memoryuse : sigkill | cgroup memory.max, the whole jail; the kernel kills one process |
+| memoryuse : devctl | the kernel's message of such a kill, see `devd` |
 | memoryuse : deny | cgroup memory.high (v2): pushed out, never killed |
 | pcpu : deny | cgroup cpu.max, the whole jail |
 
@@ -32,6 +33,23 @@ _DENY = {
 }
 _CPU_PERIOD_US = 100_000
 _MIN_PIDS = 1
+
+
+def enforced() -> list[str]:
+    """What this machine can do: resource:action:per, with `/process` where a jail's limit is each process's."""
+    from jail_linux import devd
+
+    each = [f"{name}:deny" for name in _DENY] + ["cputime:sigxcpu", "cputime:sigkill"]
+    found = [f"{rule}:{per}" for rule in each for per in ("process", "jail/process")]
+    if cgroup.has("pids"):
+        found += ["maxproc:deny:jail", "nthr:deny:jail"]
+    if cgroup.has("memory"):
+        found += ["memoryuse:sigkill:jail", *(["memoryuse:devctl:jail"] if devd.has_source() else [])]
+    if cgroup.has("memory", 2):
+        found.append("memoryuse:deny:jail")
+    if cgroup.has("cpu"):
+        found.append("pcpu:deny:jail")
+    return found
 
 
 def join(registry: Registry, jail: Jail) -> dict[int, tuple[int, int]]:

@@ -77,6 +77,10 @@ def _add(settings: "Settings", rule: "Rule", word: str) -> None:
     with Registry(settings, exclusive=True) as registry:
         rules.add(registry, rule)
         _enforce(registry, rule)
+        if rule.action == "devctl":
+            from jail_linux import devd
+
+            devd.ensure(settings, registry)
 
 
 def _remove(settings: "Settings", rule: "Rule", word: str) -> None:
@@ -87,6 +91,10 @@ def _remove(settings: "Settings", rule: "Rule", word: str) -> None:
         _refuse(0 if gone else errno.ESRCH, what)
         for one in gone:
             _enforce(registry, one)
+    if any(one.action == "devctl" for one in gone):
+        from jail_linux import devd
+
+        devd.poke(settings)
 
 
 def _enforce(registry: Registry, rule: "Rule") -> None:

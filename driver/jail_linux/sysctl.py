@@ -33,7 +33,7 @@ def main(settings: "Settings", arguments: list[str]) -> int:
         words = words or [""]
     if not words:
         raise Failure(*_USAGE)
-    table = sysctls.table(settings)
+    table = sysctls.table(settings, [word.partition("=")[0] for word in words])
     status = 0
     for word in words:
         name, equals, _ = word.partition("=")

@@ -53,16 +53,17 @@ class Node:
             self.raw = int(text).to_bytes(4, "little", signed=True)
 
 
-def table(settings: "Settings") -> dict[str, Node]:
+def table(settings: "Settings", wanted: list[str]) -> dict[str, Node]:
     """Work out every name that the stand-in knows, in sysctl's order.
 
     Args:
         settings: Of the tools directory.
+        wanted: What was asked for; a value that takes long is worked out only if it is among these.
 
     Returns:
         Nodes by name.
     """
-    nodes = [*_kernel(settings), *_host(), *_jail()]
+    nodes = [*_kernel(settings), *_slow(wanted), *_host(), *_jail()]
     return {node.name: node for node in nodes}
 
 
@@ -83,6 +84,19 @@ def _kernel(settings: "Settings") -> list[Node]:
         Node("kern.features.racct", "integer", "1", "Resource Accounting"),
         Node("kern.features.vimage", "integer", "1", "VIMAGE kernel virtualization"),
     ]
+
+
+def _slow(wanted: list[str]) -> list[Node]:
+    nodes = []
+    if any("kern.racct.enforced".startswith(name) for name in wanted):
+        from jail_linux import limits
+
+        # FreeBSD enforces what it accepts, and has no such name; Linux can do only some of it.
+        text = " ".join(limits.enforced())
+        nodes.append(Node("kern.racct.enforced", "string", text, "Limits that Linux enforces"))
+    if any("hw.clockrate".startswith(name) for name in wanted):
+        nodes.append(Node("hw.clockrate", "integer", str(_clock_mhz()), "CPU instruction clock rate"))
+    return nodes
 
 
 def _boottime() -> Node:
@@ -108,6 +122,7 @@ def _host() -> list[Node]:
             "Machine class",
         ),
         Node("hw.machine_arch", "string", {"x86_64": "amd64"}.get(machine, machine), "System architecture"),
+        Node("net.fibs", "unsigned integer", "1", "set number of fibs"),
         Node("hw.ncpu", "integer", str(os.cpu_count() or 1), "Number of active CPUs"),
         Node(
             "hw.physmem",
@@ -117,6 +132,15 @@ def _host() -> list[Node]:
         ),
         Node("hw.pagesize", "integer", str(page), "System memory page size"),
     ]
+
+
+def _clock_mhz() -> int:
+    """The first processor's clock; 0 where Linux does not say."""
+    for line in (read_file("/proc/cpuinfo") or "").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "cpu MHz":
+            return int(float(value))
+    return 0
 
 
 def _jail() -> list[Node]:

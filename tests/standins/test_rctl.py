@@ -182,6 +182,18 @@ class TestEnforced:
         assert said.out == "137\n"
         standins.ok("rctl -r jail:jl1; jexec jl1 python3 -c 'x = b\"a\" * 200000000'")
 
+    @pytest.mark.skipif(not _has_cgroup("memory"), reason="needs a writable memory cgroup")
+    def test_evidence_of_a_memory_kill(self, standins: Toolbox) -> None:
+        """Where a devctl rule asks for it, the kill leaves the line that devd would get, once."""
+        standins.ok("jail -c name=jl1 path=/ persist")
+        standins.ok("rctl -a jail:jl1:memoryuse:sigkill=40M jail:jl1:memoryuse:devctl=40M")
+        standins.sh("jexec jl1 python3 -c 'x = b\"a\" * 200000000'")
+        standins.ok("rctl -u jail:jl1 >/dev/null; rctl -r jail:jl1; jail -R jl1; jls -d >/dev/null")
+        text = Path(f"{standins.directory}/registry/devctl").read_text(encoding="utf-8")
+        assert text == (
+            "!system=RCTL subsystem=rule type=matched rule=jail:jl1:memoryuse:devctl=41943040 pid=0 ruid=0 jail=jl1\n"
+        )
+
 
 def _mark(standins: Toolbox) -> str:
     import binascii  # noqa: PLC0415  # only to name the cgroup

@@ -44,6 +44,7 @@ ifconfig -j v lo0 inet 127.0.0.9 alias
 jail -R v; jls -d >/dev/null
 rctl -a jail:j:maxproc:deny=9; rctl; rctl -r jail:j
 ! ifconfig lo0 inet 127.0.0.9 alias 2>err; cat err
+echo compiled: $(find $1/t/cache -name 'jexec*.pyc' | wc -l)
 echo left: $(grep -c " $1/" /proc/self/mountinfo)
 """
 _WANTED = """\
@@ -57,6 +58,7 @@ jails: 1
 links: lo0 lo0
 jail:j:maxproc:deny=9
 ifconfig: ioctl (SIOCAIFADDR): Operation not permitted
+compiled: 1
 left: 0
 """
 
