@@ -12,7 +12,8 @@ import select
 import socket
 
 from jail_linux import cgroup, rules
-from jail_linux.registry import Registry, remove_file
+from jail_linux.files import remove_file
+from jail_linux.registry import Registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def _serve(settings: "Settings", registry: Registry, tell: int) -> None:
 def _listen(settings: "Settings", listener: socket.socket, source: int) -> None:
     clients: list[socket.socket] = []
     while True:
-        select.select([listener, source, *clients], [], [], _LOOK_S)
+        wait: list[int | socket.socket] = [listener, source, *clients]
+        select.select(wait, [], [], _LOOK_S)
         clients = [client for client in clients if not _hung_up(client)]
         while visitor := _accepted(listener):
             clients.append(visitor)
