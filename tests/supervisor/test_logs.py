@@ -224,7 +224,9 @@ class TestConsoleLog:
         size = _FIFO_BYTES + 30_000
 
         async def test() -> None:
-            await lab.main(shell(f"head -c {size} /dev/zero"), consolelog=str(self.console(lab)))
+            # In pieces, so that much of it is still in the pipe when the FIFO is full.
+            script = f"head -c {size} /dev/zero | dd bs=1000 2>/dev/null"
+            await lab.main(shell(script), consolelog=str(self.console(lab)))
             async with lab.client() as client:
                 record = await client.wait_exit()
                 assert record is not None

@@ -166,9 +166,9 @@ class TestFiles:
             seen.append("sync directory" if fd == directory.fd else f"sync {os.fstat(fd).st_size}")
             sync(fd)
 
-        def spy_rename(*args: str, **kwargs: int) -> None:
+        def spy_rename(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
             seen.append("rename")
-            rename(*args, **kwargs)
+            rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
         monkeypatch.setattr(os, "fsync", spy_sync)
         monkeypatch.setattr(os, "rename", spy_rename)

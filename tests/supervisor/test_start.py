@@ -170,7 +170,9 @@ class TestMain:
             (command("bin/true"), "the program must be an absolute path"),
             (command("/bin/echo", "a\0b"), "a NUL cannot be passed"),
             (command("/bin/true", env={"A=B": "x"}), "holds '='"),
-            (command("/bin/true", env={"A": "\ud800"}), "main cannot be run"),
+            (command("/bin/true", env={"A": "\ud800"}), "surrogates not allowed"),
+            ({"argv": []}, "the program must be an absolute path"),
+            ({"argv": ["/bin/true"]}, "'env'"),
         ],
     )
     def test_a_main_that_cannot_run_is_a_failed_start(

@@ -7,15 +7,17 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from jail_driver.supervisor import fork_helper
 from jail_driver.supervisor.client import alive, read_exit, read_identity
 from jail_driver.supervisor.launcher import ForkHelper
-from supervisor.lab import BOOT, Lab, children, command, kill, shell, state_of, until, until_status
+from supervisor.lab import BOOT, PATIENCE_S, Lab, children, command, kill, shell, state_of, until
 
 # Plays the plugin: starts a supervisor, goes as far as it is told, and waits to be killed.
 _PLUGIN = """
@@ -177,6 +179,34 @@ class TestHelperKilled:
 
         lab.run(test())
 
+    def test_a_running_one_holds_what_it_needs(self, lab: Lab) -> None:
+        """The go channel is closed, and of the log only what keeps the FIFOs open."""
+
+        async def test() -> None:
+            await lab.main(shell("exec sleep 30"))
+            folder = Path(f"/proc/{lab.supervisor.pid}/fd")
+            held = [str(fd.readlink()) for fd in folder.iterdir()]
+            named = [one for one in held if one.startswith(str(lab.folder))]
+            records = [f"{lab.sup_dir}", f"{lab.sup_dir}/lock", f"{lab.sup_dir}/supervisor.log"]
+            assert sorted(named) == sorted([*records, str(lab.stdout), str(lab.stderr)])
+            assert sum(one.startswith("socket:") for one in held) == 1
+
+        lab.run(test())
+
+    def test_the_agents_environment_stays_with_the_plugin(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It holds tokens, and /proc shows it for as long as a supervisor lives."""
+        monkeypatch.setenv("NOMAD_TOKEN", "secret")
+
+        async def test() -> None:
+            launched = await lab.spawn()
+            for pid in (lab.helper.pid, launched.identity.pid):
+                assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()
+            launched.abort()
+
+        lab.run(test())
+
     def test_an_interpreter_that_is_missing_is_said(self, lab: Lab) -> None:
         """One sentence, not a traceback."""
 
@@ -303,19 +333,40 @@ class TestSilly:
 
         lab.run(test())
 
-    def test_one_that_does_not_read_delays_nobody(self, lab: Lab) -> None:
-        """Its answers pile up to a bound, then it is cut off."""
+    def test_one_that_does_not_read_is_cut_off(self, lab: Lab) -> None:
+        """Its answers pile up to a bound; nobody else waits for it."""
 
         async def test() -> None:
             await lab.main(shell("exec sleep 30"))
-            reader, writer = await asyncio.open_unix_connection(lab.socket)
-            writer.transport.pause_reading()
-            for _ in range(100):
-                writer.write(b'{"op": "status"}\n' * 100)
-                await asyncio.sleep(0)
-            async with lab.client() as client:
-                await until_status(client, lambda status: status.phase == "running", "an answer")
-            writer.transport.abort()
-            del reader
+            with socket.socket(socket.AF_UNIX) as deaf:
+                deaf.setblocking(False)
+                deaf.connect(str(lab.socket))
+                async with asyncio.timeout(PATIENCE_S), lab.client() as client:
+                    while not is_cut_off(deaf):
+                        assert (await client.status()).phase == "running"
+
+        def is_cut_off(deaf: socket.socket) -> bool:
+            try:
+                deaf.send(b'{"op": "status"}\n' * 500)
+            except BlockingIOError:
+                return False
+            except ConnectionError:
+                return True
+            return False
 
         lab.run(test())
+
+
+def test_a_supervisor_loads_little() -> None:
+    """A thousand of them fit on a node because the heavy modules stay out; tests/bench has the figures."""
+    helper = Path(fork_helper.__file__)
+    probe = (
+        f"import sys; sys.path.append({str(helper.parents[2])!r}); import runpy;"
+        f"runpy.run_path({str(helper)!r}); from jail_driver.supervisor import main;"
+        "print(' '.join(sys.modules))"
+    )
+    argv = [sys.executable, "-I", "-S", "-c", probe]
+    loaded = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+    assert "jail_driver.supervisor.task" in loaded
+    heavy = {"asyncio", "dataclasses", "pathlib", "subprocess", "threading", "inspect", "traceback", "grpc"}
+    assert loaded & heavy == set()

@@ -74,11 +74,12 @@ class GoChannel:
         try:
             order = json.loads(bytes(self._buffer[HEADER_BYTES:size]))
         except ValueError:
+            order = None
+        self._buffer = bytearray()
+        if isinstance(order, dict):
+            self._on_order(order)
+        else:
             self._on_end()
-            return
-        finally:
-            self._buffer = bytearray()
-        self._on_order(order)
 
 
 def send_line(fd: int, event: str, **fields: Any) -> None:

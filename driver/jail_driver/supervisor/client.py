@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["SupervisorClient", "alive", "read_exit", "read_failure", "read_identity"]
 
 _TIMEOUT_S = 30.0
-_LINE_BYTES = 1 << 20
+_LINE_BYTES = 1 << 24
+"""A task's environment may take a megabyte or two, and JSON makes it longer."""
 
 
 class SupervisorClient:
@@ -85,6 +86,20 @@ class SupervisorClient:
         """
         reply = await self._request("signal", name=name)
         return "" if reply["ok"] else str(reply["error"])
+
+    async def environment(self) -> dict[str, str] | None:
+        """Asks for the environment that the order named, secrets included.
+
+        Returns:
+            None if the order named none, or if the supervisor is an older one that keeps none.
+
+        Raises:
+            EOFError: cut off.
+        """
+        reply = await self._request("environment")
+        return (
+            {str(name): str(value) for name, value in reply["environment"].items()} if reply["ok"] else None
+        )
 
     async def end(self) -> None:
         """Tells it to hold a persistent task no longer, nor to wait for what a failed start left behind.

@@ -77,10 +77,12 @@ class Directory:
         """Tells whether somebody removed the directory itself: nothing can be stored in it any more."""
         return os.fstat(self.fd).st_nlink == 0
 
-    def open_log(self) -> int:
-        """Opens the file that takes the supervisor's own last words (tracebacks)."""
+    def send_stderr_to_log(self) -> None:
+        """Makes descriptor 2 the file that takes the supervisor's own last words (tracebacks)."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(LOG, flags, 0o600, dir_fd=self.fd)
+        fd = os.open(LOG, flags, 0o600, dir_fd=self.fd)
+        os.dup2(fd, 2)
+        os.close(fd)
 
     def lock(self) -> int:
         """Takes the lock that says "a supervisor lives here", until the process ends.

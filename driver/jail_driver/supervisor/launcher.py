@@ -50,7 +50,8 @@ class Launched:
             order: ``setup``, a list of commands that run one by one, each to its end; ``main``, a command
                 or None; ``persist``, whether the task outlives its processes until told ``end``; ``stdout``
                 and ``stderr``, paths of Nomad's FIFOs or of plain files or devices; ``consolelog``, absolute
-                path of a file that gets both streams as well, or None. A command is ``argv`` (the program's
+                path of a file that gets both streams as well, or None; ``environment``, kept in memory
+                for who asks for it later (optional). A command is ``argv`` (the program's
                 absolute path first), ``env`` (the whole environment) and ``cwd`` (None is ``/``), for setup
                 also ``timeout_s`` (None is never) and ``text`` (what errors call it). Text may hold any
                 bytes, as surrogateescape carries them.

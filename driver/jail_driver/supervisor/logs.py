@@ -68,9 +68,9 @@ class Logs:
             os.close(self._child_ends.pop())
 
     def drain(self, then: Callable[[], None]) -> None:
-        """Copies what is left in the pipes, then calls back; after 2 s without a reader it gives up.
+        """Copies what is left in the pipes, then calls back. Call it when no process of the task is left.
 
-        Call it when no process of the task is left.
+        After 2 s without a reader the log's share is given up; the console log still gets its own.
         """
         self.close_child_ends()
         waiting = [pump for pump in self._pumps if not pump.finish()]
@@ -83,7 +83,12 @@ class Logs:
                 timer.cancel()
                 then()
 
-        timer = self._loop.later(_FLUSH_S, then)
+        def give_up() -> None:
+            for pump in waiting:
+                pump.give_up()
+            then()
+
+        timer = self._loop.later(_FLUSH_S, give_up)
         for pump in waiting:
             pump.on_done = settle
 

@@ -70,7 +70,7 @@ class Supervisor:
 
     def __init__(self, go_fd: int, request: dict[str, Any], umask: int) -> None:
         self._directory = files.Directory(request["sup_dir"])
-        os.dup2(self._directory.open_log(), 2)
+        self._directory.send_stderr_to_log()
         self._lock = self._take_lock()
         self._refuse_second_life()
         reaper.become_reaper()
@@ -138,6 +138,11 @@ class Supervisor:
             case "signal":
                 error = self._task.signal_main(str(request.get("name")))
                 return {"ok": True} if error is None else {"ok": False, "error": error}
+            case "environment":
+                environment = self._task.environment()
+                if environment is None:
+                    return {"ok": False, "error": "the order named no environment"}
+                return {"ok": True, "environment": environment}
             case "end":
                 self._task.end()
                 return {"ok": True}

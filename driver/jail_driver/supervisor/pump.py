@@ -51,6 +51,13 @@ class Pump:
         self._check_done()
         return self.is_done
 
+    def give_up(self) -> None:
+        """Nobody takes the log: what is left goes to the console log alone."""
+        self.on_done = None
+        self._is_finishing = True
+        while self._read():
+            pass
+
     def close(self) -> None:
         """Stops copying."""
         if self._retry is not None:

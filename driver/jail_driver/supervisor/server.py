@@ -18,7 +18,7 @@ MAX_PATH_BYTES = 100
 """sun_path holds 104 bytes on FreeBSD, with the terminating NUL (unix(4))."""
 
 _MAX_REQUEST_BYTES = 65536
-_MAX_UNSENT_BYTES = 1 << 20
+_MAX_UNSENT_BYTES = 1 << 24
 _BACKLOG = 128
 _ACCEPT_PAUSE_S = 1.0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jail_driver.supervisor import outcome, spawn
 from jail_driver.supervisor.logs import LogError, Logs
@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from jail_driver.supervisor.loop import Loop, Timer
+
+
+class Setup(NamedTuple):
+    """One command before main.
+
+    Attributes:
+        name: what errors call it.
+        command: what to run.
+        timeout_s: seconds until its process group is killed; None is never.
+    """
+
+    name: str
+    command: spawn.Command
+    timeout_s: float | None
 
 
 class Start:
@@ -39,7 +53,8 @@ class Start:
         self._record_main = record_main
         self._on_started = on_started
         self._on_failed = on_failed
-        self._order: dict[str, Any] = {}
+        self._setup: list[Setup] = []
+        self._main: spawn.Command | None = None
         self._step = 0
         self._child: spawn.Child | None = None
         self._deadline: Timer | None = None
@@ -49,17 +64,29 @@ class Start:
 
     def run(self, order: dict[str, Any]) -> None:
         """Begins. Calls back exactly once, now or later."""
-        self._order = order
         try:
+            self._read(order)
             self.logs = Logs(self._loop, order["stdout"], order["stderr"], order["consolelog"])
         except LogError as error:
             self._fail(None, "log", str(error))
-        except (KeyError, TypeError, ValueError) as error:
-            self._fail(None, "order", f"the order cannot be read: {error!r}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._fail(self._step, "order", f"the order cannot be carried out: {error}")
         except OSError as error:
             self._fail(None, "log", f"cannot open the logs: {error.strerror}")
         else:
+            self._step = 0
             self._go_on()
+
+    def _read(self, order: dict[str, Any]) -> None:
+        """Takes the order apart as a whole before anything of it is run; ``_step`` counts along."""
+        for command in order["setup"]:
+            timeout_s = command.get("timeout_s")
+            name = str(command.get("text") or f"start command {self._step + 1}")
+            limit_s = None if timeout_s is None else float(timeout_s)
+            self._setup.append(Setup(name, spawn.command_from(command), limit_s))
+            self._step += 1
+        if order["main"] is not None:
+            self._main = spawn.command_from(order["main"])
 
     def reaped(self, pid: int, ended: dict[str, Any]) -> None:
         """Takes the end of a child, which may be the current setup command's."""
@@ -79,25 +106,23 @@ class Start:
             self._fail(self._step, "exit", f"{self._name()} {outcome.describe(ended)}", ended)
 
     def _go_on(self) -> None:
-        setup = self._order["setup"]
-        if self._step < len(setup):
-            self._run_setup(setup[self._step])
-        elif self._order["main"] is None:
+        if self._step < len(self._setup):
+            self._run_setup(self._setup[self._step])
+        elif self._main is None:
             self._succeed(None)
         else:
             self.phase = "starting"
-            self._run_main(self._order["main"])
+            self._run_main(self._main)
 
-    def _run_setup(self, command: dict[str, Any]) -> None:
-        child = self._fork(command, self._on_setup_exec)
+    def _run_setup(self, setup: Setup) -> None:
+        child = self._fork(setup.command, self._on_setup_exec)
         if child is None:
             return
         child.release()
-        timeout_s = command.get("timeout_s")
-        if timeout_s is not None:
-            self._deadline = self._loop.later(timeout_s, lambda: self._on_timeout(timeout_s))
+        if setup.timeout_s is not None:
+            self._deadline = self._loop.later(setup.timeout_s, self._on_timeout)
 
-    def _run_main(self, command: dict[str, Any]) -> None:
+    def _run_main(self, command: spawn.Command) -> None:
         child = self._fork(command, self._on_main_exec)
         if child is None:
             return
@@ -111,18 +136,16 @@ class Start:
         else:
             child.release()
 
-    def _fork(self, command: dict[str, Any], on_exec: Callable[[str | None], None]) -> spawn.Child | None:
+    def _fork(self, command: spawn.Command, on_exec: Callable[[str | None], None]) -> spawn.Child | None:
         """Forks a command that waits at its gate; None, and the start has failed, if that cannot be."""
         assert self.logs is not None  # noqa: S101  # opened before the first step
         try:
             null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 streams = spawn.Streams(null, *self.logs.child_ends, self._umask)
-                self._child = spawn.Child(self._loop, spawn.command_from(command), streams, on_exec)
+                self._child = spawn.Child(self._loop, command, streams, on_exec)
             finally:
                 os.close(null)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self._fail(self._step, "order", f"{self._name()} cannot be run: {error}")
         except OSError as error:
             self._fail(self._step, "exec", f"{self._name()} cannot be run: no process: {error.strerror}")
         return self._child
@@ -138,10 +161,11 @@ class Start:
         assert self._child is not None  # noqa: S101  # it is the one that calls
         self._succeed(self._child.pid)
 
-    def _on_timeout(self, timeout_s: float) -> None:
+    def _on_timeout(self) -> None:
         assert self._child is not None  # noqa: S101  # the timer ends with the child
         self._child.kill_group()
-        self._fail(self._step, "timeout", f"{self._name()} was killed after {timeout_s:g} s, its time-out")
+        limit_s = self._setup[self._step].timeout_s
+        self._fail(self._step, "timeout", f"{self._name()} was killed after {limit_s:g} s, its time-out")
 
     def _succeed(self, main_pid: int | None) -> None:
         self._close()
@@ -160,7 +184,7 @@ class Start:
             self._child.forget()
             self._child = None
         # The order holds the task's secrets, and perhaps a megabyte of them.
-        self._order = {}
+        self._setup, self._main = [], None
         if self.logs is not None:
             self.logs.close_child_ends()
 
@@ -170,7 +194,4 @@ class Start:
             self._deadline = None
 
     def _name(self) -> str:
-        setup = self._order["setup"]
-        if self._step == len(setup):
-            return "main"
-        return str(setup[self._step].get("text") or f"start command {self._step + 1}")
+        return self._setup[self._step].name if self._step < len(self._setup) else "main"

@@ -55,6 +55,7 @@ class Task:
         self._exit_file = Recorder(loop, directory, files.EXIT)
         self._is_persistent = False
         self._is_released = False
+        self._environment: dict[str, str] | None = None
         self._main_pid: int | None = None
         self._main_ended: dict[str, Any] | None = None
         self._noted: dict[str, Any] | None = None
@@ -74,6 +75,7 @@ class Task:
         """Carries out an order."""
         self._phase = "starting"
         self._is_persistent = bool(order.get("persist"))
+        self._environment = order.get("environment")
         self._start.run(order)
 
     # --- what the socket asks
@@ -121,6 +123,10 @@ class Task:
         except OSError as error:
             return f"cannot send {full} to main (pid {self._main_pid}): {error.strerror}"
         return None
+
+    def environment(self) -> dict[str, str] | None:
+        """Gives back what the order named: a later plugin runs commands beside main with it."""
+        return self._environment
 
     def end(self) -> None:
         """No longer holds a persistent task, nor waits for what a failed start left behind."""
