@@ -104,10 +104,12 @@ def _listen(settings: "Settings", listener: socket.socket, source: int) -> None:
         clients = [client for client in clients if not _hung_up(client)]
         while visitor := _accepted(listener):
             clients.append(visitor)
-        for line in _lines(source):
-            for text in translate(settings, line):
-                for client in clients:
-                    _send(client, text)
+        texts = [text for line in _lines(source) for text in translate(settings, line)]
+        for client in clients:
+            for text in texts:
+                _send(client, text)
+        if not os.path.exists(pipe(settings)):
+            return  # The tools directory was removed: opening the registry would make it again.
         with Registry(settings, exclusive=True) as registry:
             if not any(rule.action == "devctl" for rule in rules.load(registry)):
                 remove_file(pipe(settings))

@@ -86,7 +86,6 @@ def finish(registry: Registry, jail: Jail) -> None:
         from jail_linux import cgroup  # rare, and not worth its import otherwise
 
         try:
-            cgroup.tell_kills(registry, jail)
             cgroup.remove(registry, jail)
         except OSError:
             return  # a process is on its way out; the next sweep comes by
@@ -107,7 +106,7 @@ def bury(registry: Registry, jid: int) -> None:
         path = f"{folder}/{name}"
         if os.path.exists(path):
             _detach(kernel.umount, path, kernel.MNT_DETACH)
-    for name in ("record", "record.new", "uts", "net", "usage", "usage.new", "cgroups", "kills", "kills.new"):
+    for name in ("record", "record.new", "uts", "net", "usage", "usage.new", "cgroups"):
         remove_file(f"{folder}/{name}")
     try:
         os.rmdir(folder)

@@ -141,7 +141,7 @@ class Registry:
         if read_file(f"{self.root}/boot") != boot_id:
             for folder in _FOLDERS:
                 empty(f"{self.root}/{folder}")
-            for name in ("next", "rules", "kenv", "devfs", "devctl"):
+            for name in ("next", "rules", "kenv", "devfs"):
                 remove_file(f"{self.root}/{name}")
             write_file(f"{self.root}/boot", boot_id)
         if not self.exclusive:

@@ -2,7 +2,7 @@
 
 import os
 
-from jail_linux import cgroup, members
+from jail_linux import members
 from jail_linux.files import read_file, write_file
 from jail_linux.registry import Jail, Registry, uptime
 from jail_linux.rules import RESOURCES, Rule
@@ -45,7 +45,6 @@ def measure(settings: "Settings", rule: Rule) -> "dict[str, int] | None":
         jail = registry.named(rule.ident or "")
         if jail is None or jail.name != rule.ident:
             return amounts
-        cgroup.tell_kills(registry, jail)
         for process in members.of(jail.uts):
             _add_process(amounts, process)
         return _since_last(registry, jail, amounts)

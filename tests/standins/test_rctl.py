@@ -1,6 +1,8 @@
 """rctl: the kernel's refusals, what is shown, and what bites on Linux."""
 
 import itertools
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -183,16 +185,43 @@ class TestEnforced:
         standins.ok("rctl -r jail:jl1; jexec jl1 python3 -c 'x = b\"a\" * 200000000'")
 
     @pytest.mark.skipif(not _has_cgroup("memory"), reason="needs a writable memory cgroup")
+    @pytest.mark.skipif(not os.access("/dev/kmsg", os.R_OK), reason="needs /dev/kmsg")
     def test_evidence_of_a_memory_kill(self, standins: Toolbox) -> None:
-        """Where a devctl rule asks for it, the kill leaves the line that devd would get, once."""
+        """Where a devctl rule asks for it, listeners are told which process was killed, as by devd."""
         standins.ok("jail -c name=jl1 path=/ persist")
         standins.ok("rctl -a jail:jl1:memoryuse:sigkill=40M jail:jl1:memoryuse:devctl=40M")
-        standins.sh("jexec jl1 python3 -c 'x = b\"a\" * 200000000'")
-        standins.ok("rctl -u jail:jl1 >/dev/null; rctl -r jail:jl1; jail -R jl1; jls -d >/dev/null")
-        text = Path(f"{standins.directory}/registry/devctl").read_text(encoding="utf-8")
-        assert text == (
-            "!system=RCTL subsystem=rule type=matched rule=jail:jl1:memoryuse:devctl=41943040 pid=0 ruid=0 jail=jl1\n"
-        )
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.settimeout(10)
+            listener.connect(f"{standins.directory}/devd.seqpacket.pipe")
+            victim = standins.start("jexec", "jl1", "python3", "-c", "x = b'a' * 200000000")
+            assert victim.wait(20) == -9
+            rule = "jail:jl1:memoryuse:devctl=41943040"
+            assert listener.recv(8192).decode() == (
+                f"!system=RCTL subsystem=rule type=matched rule={rule} pid={victim.pid} ruid=0 jail=jl1\n"
+            )
+            standins.ok("rctl -r jail:jl1; jail -R jl1")
+
+    @pytest.mark.skipif(not os.access("/dev/kmsg", os.R_OK), reason="needs /dev/kmsg")
+    def test_the_daemon_ends_with_the_last_rule(self, standins: Toolbox) -> None:
+        """One daemon for all devctl rules; the socket and it are gone when nobody needs them."""
+        socket_path = Path(f"{standins.directory}/devd.seqpacket.pipe")
+        standins.ok("rctl -a jail:jl1:maxproc:devctl=5 jail:jl2:maxproc:devctl=5; rctl -r jail:jl1")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.settimeout(10)
+            listener.connect(str(socket_path))
+            standins.ok("rctl -r jail:jl2")
+            assert listener.recv(1) == b""
+        assert not socket_path.exists()
+        standins.ok("rctl -a jail:jl1:maxproc:devctl=5")
+        assert socket_path.exists()
+        standins.ok("rctl -r jail:jl1")
+
+    def test_what_is_enforced_is_said(self, standins: Toolbox) -> None:
+        """One value names the limits that bite, so that nobody takes the others for enforced."""
+        said = standins.ok("sysctl -n kern.racct.enforced").split()
+        assert {"openfiles:deny:process", "openfiles:deny:jail/process"} <= set(said)
+        assert ("maxproc:deny:jail" in said) == _has_cgroup("pids")
+        assert not {word for word in said if word.startswith(("wallclock", "nshm"))}
 
 
 def _mark(standins: Toolbox) -> str:
