@@ -8,7 +8,7 @@ import pytest
 
 from jail_driver.config.kinds import Problems
 from jail_driver.config.model import AddressWanted
-from jail_driver.config.networks import read_addresses, read_interfaces
+from jail_driver.config.networks import read_addresses, read_gateways, read_hosts, read_interfaces
 
 W = AddressWanted
 
@@ -80,4 +80,43 @@ def test_bad_interfaces(value: str) -> None:
     """A name that could be an option, or that no interface can have, is refused."""
     problems = Problems()
     assert read_interfaces("Vnet_nic", [value, "ok0"], problems) == ("ok0",)
+    assert len(problems.found) == 1
+
+
+def test_gateways() -> None:
+    """One a family, as text with commas or as a list."""
+    problems = Problems()
+    assert read_gateways("Gateway", "10.0.0.1, 2001:DB8::1", problems) == ("10.0.0.1", "2001:db8::1")
+    assert read_gateways("Gateway", ["10.0.0.1", "10.0.0.1"], problems) == ("10.0.0.1",)
+    assert problems.found == []
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("10.0.0.1,10.0.0.2", "second IPv4 gateway"),
+        ("em1", "no address"),
+        ("fe80::1%em0", "has a zone"),
+        ("-host", "no address"),
+    ],
+)
+def test_bad_gateways(value: str, says: str) -> None:
+    """What route(8) would misread is named."""
+    problems = Problems()
+    read_gateways("Gateway", value, problems)
+    assert any(says in sentence for sentence in problems.found), problems.found
+
+
+def test_hosts() -> None:
+    """Lines of hosts(5), blanks made single."""
+    problems = Problems()
+    assert read_hosts("Hosts", ["10.0.0.5\tdb  db.local"], problems) == ("10.0.0.5 db db.local",)
+    assert problems.found == []
+
+
+@pytest.mark.parametrize("line", ["", "db 10.0.0.5", "10.0.0.5", "10.0.0.5 a#b", "10.0.0.5 x\n10.0.0.6 y z;"])
+def test_bad_hosts(line: str) -> None:
+    """A line that would mean something else, or nothing, is refused."""
+    problems = Problems()
+    assert read_hosts("Hosts", line, problems) == ()
     assert len(problems.found) == 1

@@ -38,6 +38,11 @@ COMMANDS = (
 NETWORK_AND_FILES = (
     _word("Nic", "interface", doc="Interface for addresses that name none.", max_bytes=15),
     Key("Vnet_nic", "vnet.interface", Kind.LIST, "Interfaces to move into the jail (needs Vnet)."),
+    _word("Bridge", "", doc="Bridge of the host that the jail is joined to by a pair of interfaces, made and destroyed by the driver (needs Vnet).", max_bytes=15),
+    Key("Gateway", "", Kind.LIST, "Default routes inside, one a family, beside Ip4_addr or Ip6_addr (needs Vnet)."),
+    Key("Hosts", "", Kind.LIST, 'Lines of hosts(5), as "192.0.2.5 db db.example.org": the task gets an /etc/hosts of its own, with localhost and its own name.'),
+    _switch("Path_readonly", "", doc="Show Path read-only. Mount points that it lacks are made in Path itself."),
+    _word("Work_dir", "", doc="Working directory of the commands inside, an absolute path in the jail; needs a /bin/sh there. Default: /."),
     _switch("Ip_hostname", "ip_hostname", doc="Look Host_hostname up once, at start, and add its addresses."),
     Key("Mount", "mount", Kind.LIST, "Mounts as fstab(5) lines; the target is a path inside, or one below Path.", guarded=True),
     _word("Mount_fstab", "mount.fstab", doc="fstab(5) file on the host with more mounts, read once, at start.", guarded=True),

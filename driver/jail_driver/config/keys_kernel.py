@@ -31,7 +31,7 @@ CORE = (
     _refused("Dying", "dying", doc="Whether the jail is going away.", instead="it is read-only in the kernel"),
     _refused("Desc", "desc", doc="A jail descriptor.", since="15.0", instead="it is a handle for C programs, not a setting"),
     _choice("Ip4", "ip4", doc='IPv4: "inherit" uses all host addresses, "new" only those of Ip4_addr, "disable" none.', choices=_SYSTEM_NEW_OR_NONE, create_only=True),
-    _special("Ip4_addr", "ip4.addr", doc='IPv4 addresses, each "[interface|]address[/prefix]"; several as a list or with commas.'),
+    _special("Ip4_addr", "ip4.addr", doc='IPv4 addresses, each "[interface|]address[/prefix]"; several as a list or with commas. With Vnet they are set inside, on an interface of Vnet_nic or Bridge.'),
     _flag("Ip4_saddrsel", "ip4.saddrsel", doc="Choose source addresses as the host does; off: always the first address.", default_on=True),
     _choice("Ip6", "ip6", doc="IPv6, as Ip4.", choices=_SYSTEM_NEW_OR_NONE, create_only=True),
     _special("Ip6_addr", "ip6.addr", doc="IPv6 addresses, as Ip4_addr."),

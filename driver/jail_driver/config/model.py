@@ -121,10 +121,16 @@ class JailConfig:
         params: the kernel's parameters for ``jail -c`` in order. None is a bare word (``allow.mlock``,
             ``allow.nochflags``); text is the value after ``=``, and may hold anything but NUL. Never holds
             name, path, persist, ip4.addr or ip6.addr: those come from the driver.
-        ip4_addrs: wanted IPv4 addresses in order; the first is the source address.
+        ip4_addrs: wanted IPv4 addresses in order; the first is the source address. With ``vnet``: to be set
+            inside, on one of ``vnet_interfaces``; None there means the pair of ``bridge``, else the first one.
         ip6_addrs: wanted IPv6 addresses.
         vnet: whether the jail gets its own network stack (``vnet`` is then in ``params`` too).
         vnet_interfaces: interfaces to move in, in order.
+        bridge: bridge that the driver joins the jail to by an epair of its own; only with ``vnet``.
+        gateways: default routes inside, at most one a family; only with ``vnet``.
+        hosts: lines of the task's own hosts(5) file; empty: it gets none.
+        path_readonly: mount Path read-only.
+        work_dir: where commands inside start; None: ``/``.
         hooks: commands by hook name (``HOOKS``); a hook without commands is absent.
         start: commands that run inside, one after the other; the last is main. Empty only with ``persist``.
         persist: the task lives until it is stopped, whatever main's successful end.
@@ -154,6 +160,11 @@ class JailConfig:
     ip6_addrs: tuple[AddressWanted, ...] = ()
     vnet: bool = False
     vnet_interfaces: tuple[str, ...] = ()
+    bridge: str | None = None
+    gateways: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    path_readonly: bool = False
+    work_dir: str | None = None
     hooks: Mapping[str, tuple[Command, ...]] = field(default_factory=dict)
     start: tuple[Command, ...] = ()
     persist: bool = False

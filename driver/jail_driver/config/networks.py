@@ -12,6 +12,8 @@ from jail_driver.config.model import AddressWanted
 
 _INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,14}\Z", re.ASCII)
 _INTERFACE_FORM = 'write an interface of the host, as "em1"; at most 15 characters'
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253})\Z", re.ASCII)
+_HOSTS_FORM = 'write "address name [name ...]", as "192.0.2.5 db db.example.org"'
 _MAX_LINE = 1023
 _BITS = {4: 32, 6: 128}
 
@@ -106,3 +108,37 @@ def read_interfaces(key: str, value: Any, problems: Problems) -> tuple[str, ...]
     names = [part.strip() for line in lines for part in line.split(",") if part.strip()]
     found = (read_interface(key, name, problems) for name in names)
     return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def read_gateways(key: str, value: Any, problems: Problems) -> tuple[str, ...]:
+    """Reads default routes: addresses with commas or a list, at most one a family."""
+    found: dict[int, str] = {}
+    lines = read.texts(key, value, problems, max_bytes=_MAX_LINE)
+    for text in (part.strip() for line in lines for part in line.split(",") if part.strip()):
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            problems.add(key, text, "is no address", 'write one, as "192.0.2.1"')
+            continue
+        if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
+            problems.add(key, text, "has a zone", "write a gateway with a global address")
+        elif found.setdefault(address.version, str(address)) != str(address):
+            problems.add(key, text, f"is a second IPv{address.version} gateway", "keep one of them")
+    return tuple(found.values())
+
+
+def read_hosts(key: str, value: Any, problems: Problems) -> tuple[str, ...]:
+    """Reads lines of hosts(5): an address and at least one name, blanks between them."""
+    found = []
+    for line in read.texts(key, value, problems, max_bytes=_MAX_LINE):
+        words = line.split()
+        try:
+            ipaddress.ip_address(words[0] if words else "")
+        except ValueError:
+            problems.add(key, line, "does not begin with an address", _HOSTS_FORM)
+            continue
+        if len(words) == 1 or not all(_HOST_NAME.match(name) for name in words[1:]):
+            problems.add(key, line, "lacks a host name, or holds what is none", _HOSTS_FORM)
+            continue
+        found.append(" ".join(words))
+    return tuple(found)

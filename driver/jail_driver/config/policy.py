@@ -78,7 +78,7 @@ def check(config: JailConfig, policy: Policy) -> list[str]:
     for mount in config.mounts:
         if mount.source.startswith("/"):
             found += check_path("Mount", mount.source, policy.paths)
-    for interface in dict.fromkeys((*config.vnet_interfaces, *_interfaces(config))):
+    for interface in dict.fromkeys((*config.vnet_interfaces, *_interfaces(config), *_bridges(config))):
         found += _check_name("interface", interface, policy.interfaces, "allow_interfaces")
     for wanted in (*config.ip4_addrs, *config.ip6_addrs):
         found += _check_address(wanted, policy.addresses)
@@ -174,6 +174,10 @@ def _check_address(wanted: AddressWanted, allowed: Allowed) -> list[str]:
 
 def _in_network(address: str, network: str) -> bool:
     return ipaddress.ip_address(address) in ipaddress.ip_network(network, strict=False)
+
+
+def _bridges(config: JailConfig) -> tuple[str, ...]:
+    return () if config.bridge is None else (config.bridge,)
 
 
 def _interfaces(config: JailConfig) -> list[str]:

@@ -33,7 +33,7 @@ class Reader:
         """Returns what could be read; problems are noted beside it."""
         sent = self._kernel_params()
         path = self._path()
-        nic = self._nic()
+        nic = self._interface("Nic")
         devfs_ruleset = sent.get("devfs_ruleset")
         return JailConfig(
             path=path,
@@ -42,6 +42,15 @@ class Reader:
             ip6_addrs=self._addresses("Ip6_addr", 6, nic),
             vnet="vnet" in sent and sent["vnet"] != "inherit",
             vnet_interfaces=self._interfaces(),
+            bridge=self._interface("Bridge"),
+            gateways=networks.read_gateways("Gateway", self.given["Gateway"], self._problems)
+            if "Gateway" in self.given
+            else (),
+            hosts=networks.read_hosts("Hosts", self.given["Hosts"], self._problems)
+            if "Hosts" in self.given
+            else (),
+            path_readonly=self._switch("Path_readonly"),
+            work_dir=self._host_path("Work_dir"),
             hooks=self._hooks(),
             start=self._start(),
             persist=self._switch("Persist"),
@@ -104,11 +113,11 @@ class Reader:
             return None
         return path
 
-    def _nic(self) -> str | None:
-        if "Nic" not in self.given:
+    def _interface(self, key: str) -> str | None:
+        if key not in self.given:
             return None
-        name = read.text("Nic", self.given["Nic"], self._problems, max_bytes=_PATH_BYTES)
-        return None if name is None else networks.read_interface("Nic", name, self._problems)
+        name = read.text(key, self.given[key], self._problems, max_bytes=_PATH_BYTES)
+        return None if name is None else networks.read_interface(key, name, self._problems)
 
     def _addresses(self, name: str, version: int, nic: str | None) -> tuple[AddressWanted, ...]:
         if name not in self.given:

@@ -45,6 +45,7 @@ def check_together(
             "Ip_hostname", value=True, reason="there is no host name to look up", remedy="write Host_hostname"
         )
     _check_families(config, problems)
+    _check_vnet(config, problems)
 
 
 def _check_families(config: JailConfig, problems: Problems) -> None:
@@ -58,13 +59,9 @@ def _check_families(config: JailConfig, problems: Problems) -> None:
                 f"contradicts {family} = {mode!r}",
                 f'leave {family} out or write "new"',
             )
-        if config.vnet and (addresses or mode in ("new", "disable")):
-            problems.add(
-                f"{family}_addr" if addresses else family,
-                addresses or mode,
-                "a jail with Vnet has no address restrictions",
-                "leave it out and configure the interfaces inside, or leave Vnet out",
-            )
+        if config.vnet and mode in ("new", "disable"):
+            remedy = "leave it out and configure the interfaces inside, or leave Vnet out"
+            problems.add(family, mode, "a jail with Vnet has no address restrictions", remedy)
     if config.vnet and config.ip_hostname:
         problems.add(
             "Ip_hostname",
@@ -72,3 +69,31 @@ def _check_families(config: JailConfig, problems: Problems) -> None:
             reason="a jail with Vnet has no address restrictions",
             remedy="leave it out",
         )
+
+
+def _check_vnet(config: JailConfig, problems: Problems) -> None:
+    """Notes what needs a network stack of the jail's own, and addresses inside that have no interface."""
+    for key, value in (("Bridge", config.bridge), ("Gateway", list(config.gateways))):
+        if value and not config.vnet:
+            problems.add(key, value, "needs a network stack of the jail's own", "write Vnet = true")
+    if not config.vnet:
+        return
+    for key, wanted in (("Ip4_addr", config.ip4_addrs), ("Ip6_addr", config.ip6_addrs)):
+        for entry in wanted:
+            if entry.interface is None and not (config.bridge or config.vnet_interfaces):
+                problems.add(
+                    key,
+                    entry.address,
+                    "has no interface inside to stand on",
+                    "write Bridge or Vnet_nic as well",
+                )
+            elif entry.interface is not None and entry.interface not in config.vnet_interfaces:
+                remedy = "name one of Vnet_nic, or none for the pair of Bridge"
+                problems.add(key, entry.address, f"{entry.interface} is not moved into the jail", remedy)
+    for gateway in config.gateways:
+        family, wanted = ("Ip6", config.ip6_addrs) if ":" in gateway else ("Ip4", config.ip4_addrs)
+        if not wanted:
+            remedy = f"write {family}_addr as well, or let the jail's own rc(8) set its routes"
+            problems.add(
+                "Gateway", gateway, "cannot be reached: no address of its family is set inside", remedy
+            )
