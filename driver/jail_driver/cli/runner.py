@@ -84,6 +84,7 @@ class _Run:
         options = {"state_dir": str(wanted.state_dir), **wanted.plugin}
         self._session = Session(options, say, verbose=wanted.verbose)
         self._states = StateReader(wanted.state_dir / "events.db", self._id)
+        self._telling = asyncio.Lock()
         self._stops = asyncio.Queue[str]()
 
     async def to_the_end(self) -> int:
@@ -109,8 +110,8 @@ class _Run:
                 await self._session.call(lambda client: client.destroy(self._id, force=True))
                 for pipe in pipes:
                     await asyncio.to_thread(pipe.close, _LOG_END_S)
-                follower.cancel()
                 await self._tell_states()
+                follower.cancel()
         finally:
             await self._session.close()
             shutil.rmtree(directory, ignore_errors=True)
@@ -208,8 +209,9 @@ class _Run:
             await asyncio.sleep(_POLL_S)
 
     async def _tell_states(self) -> None:
-        for seen in await asyncio.to_thread(self._states.new):
-            say(sentence(seen))
+        async with self._telling:
+            for seen in await asyncio.to_thread(self._states.new):
+                say(sentence(seen))
 
 
 def exit_status(result: model.ExitResult) -> int:
