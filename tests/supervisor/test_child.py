@@ -6,7 +6,12 @@ import json
 import os
 import sys
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from jail_driver.supervisor.client import read_exit
+from jail_driver.supervisor.spawn import command_from
 from supervisor.lab import Lab, command, shell
 
 _SHOW = """
@@ -143,3 +148,26 @@ def test_setup_commands_read_nothing(lab: Lab) -> None:
     lab.run(test())
     lab.wait_ended()
     assert lab.taken(lab.stdout) == b"done\n"
+
+
+@given(st.binary())
+def test_every_byte_string_but_nul_can_be_a_word(raw: bytes) -> None:
+    """What os.fsdecode made of a byte string goes through JSON and comes out as that byte string."""
+    word = os.fsdecode(raw)
+    order = json.loads(json.dumps({"argv": ["/bin/true", word], "env": {"A": word}}))
+    if b"\0" in raw:
+        with pytest.raises(ValueError, match="NUL"):
+            command_from(order)
+    else:
+        made = command_from(order)
+        assert (made.argv, made.env, made.cwd) == ([b"/bin/true", raw], {b"A": raw}, b"/")
+
+
+@given(st.text(alphabet=st.characters()))
+def test_any_text_is_passed_or_refused(word: str) -> None:
+    """Lone surrogates that stand for no byte included: an error that the order's reader expects, never another."""
+    try:
+        made = command_from({"argv": ["/bin/true", word], "env": {}})
+    except ValueError:
+        return
+    assert made.argv[1].decode("utf-8", "surrogateescape") == word

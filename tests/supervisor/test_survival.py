@@ -98,6 +98,22 @@ class TestPluginKilled:
         lab.run(successor())
         lab.wait_ended()
 
+    @pytest.mark.parametrize(
+        "environment", [{"A": "\udcff"}, {f"N{n}": "é" * 1000 for n in range(1000)}, None]
+    )
+    def test_the_next_plugin_gets_the_environment_back(
+        self, lab: Lab, environment: dict[str, str] | None
+    ) -> None:
+        """It is nowhere on disk, and commands beside main need it; a megabyte is no problem."""
+
+        async def test() -> None:
+            await lab.main(shell("exec sleep 30"), environment=environment)
+            async with lab.client() as client:
+                assert await client.environment() == environment
+                assert (await client.status()).phase == "running"
+
+        lab.run(test())
+
     def test_a_task_that_ends_without_a_plugin_leaves_its_status(self, lab: Lab) -> None:
         """The record is read long after supervisor and task are gone."""
         end(plugin(lab, "running", lab.order(shell("sleep 0.3; exit 7"))))

@@ -182,13 +182,14 @@ async def _read_event(reader: asyncio.StreamReader) -> dict[str, Any]:
 
 
 def _make_durable_directory(path: Path) -> None:
-    """Makes the directory that the records go to, and its own entry durable."""
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        return
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    """Makes the directory that the records go to, and makes its own name durable.
+
+    Also if it is there: whoever made it may not have synced it, and a record is no safer than its directory.
+    """
+    path.mkdir(mode=0o700, exist_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -13,8 +13,14 @@ _P_PID = 0
 _PROC_REAP_ACQUIRE = 2
 _PR_SET_CHILD_SUBREAPER = 36
 
-# Loaded with the module: the fork helper pays for it once, its children share the pages.
+# Loaded and declared with the module: the fork helper pays for it once, its children share the pages.
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_PROCCTL = getattr(_LIBC, "procctl", None)
+_PRCTL = getattr(_LIBC, "prctl", None)
+if _PROCCTL is not None:
+    _PROCCTL.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int, ctypes.c_void_p)
+if _PRCTL is not None:
+    _PRCTL.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
 
 def become_reaper() -> str:
@@ -26,18 +32,9 @@ def become_reaper() -> str:
     Raises:
         OSError: the kernel offers neither.
     """
-    if hasattr(_LIBC, "procctl"):
-        arguments = (
-            ctypes.c_int(_P_PID),
-            ctypes.c_int64(os.getpid()),
-            ctypes.c_int(_PROC_REAP_ACQUIRE),
-            None,
-        )
-        if _LIBC.procctl(*arguments) == 0:
-            return "procctl"
-    if hasattr(_LIBC, "prctl"):
-        zero = ctypes.c_ulong(0)
-        if _LIBC.prctl(ctypes.c_int(_PR_SET_CHILD_SUBREAPER), ctypes.c_ulong(1), zero, zero, zero) == 0:
-            return "prctl"
+    if _PROCCTL is not None and _PROCCTL(_P_PID, os.getpid(), _PROC_REAP_ACQUIRE, None) == 0:
+        return "procctl"
+    if _PRCTL is not None and _PRCTL(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0:
+        return "prctl"
     number = ctypes.get_errno()
     raise OSError(number, f"cannot become the reaper of descendants: {os.strerror(number)}")

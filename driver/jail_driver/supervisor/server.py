@@ -106,17 +106,25 @@ class _Client:
         self._server = server
         self._received = bytearray()
         self._unsent = bytearray()
+        self._is_closed = False
         self.is_watching = False
         peer.setblocking(False)
         loop.watch(peer.fileno(), READ, self._on_readable)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Sends one line, or as much as fits now and the rest later."""
+        """Sends one line, of any length, or as much as fits now and the rest later."""
+        if len(self._unsent) > _MAX_UNSENT_BYTES:
+            self.close()
+        if self._is_closed:
+            return
         self._unsent += json.dumps({"version": VERSION, **message}).encode() + b"\n"
         self._flush()
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Ends the connection; twice is fine."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._server.forget(self)
         self._loop.unwatch(self._socket.fileno())
         self._socket.close()
@@ -155,7 +163,7 @@ class _Client:
             self.send(message)
 
     def _flush(self) -> None:
-        if self._socket.fileno() < 0:
+        if self._is_closed:
             return
         try:
             while self._unsent:
@@ -163,9 +171,6 @@ class _Client:
         except BlockingIOError:
             pass
         except OSError:
-            self.close()
-            return
-        if len(self._unsent) > _MAX_UNSENT_BYTES:
             self.close()
             return
         events = READ | WRITE if self._unsent else READ
