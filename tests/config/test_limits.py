@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jail_driver.config.limits import Limits, from_resources
+from jail_driver.config.limits import Limits, from_resources, not_enforced
 from jail_driver.config.model import RctlRule
 from jail_driver.model import Resources
 
@@ -50,3 +50,35 @@ def test_without_accounting_it_is_said() -> None:
     assert got.rules == ()
     assert "memoryuse" in got.notices[0]
     assert from_resources(Resources(), (), ALL, racct=False).notices == ()
+
+
+def test_a_memory_limit_that_kills_tells_so() -> None:
+    """The job's own sigkill on memory gets a devctl rule of the same amount; one that is there is enough."""
+    own = (RctlRule("memoryuse", "sigkill", "1M"), RctlRule("vmemoryuse", "sigkill", "2M", "process"))
+    told = (RctlRule("memoryuse", "devctl", "1M"), RctlRule("vmemoryuse", "devctl", "2M", "process"))
+    assert from_resources(Resources(), own, ALL, racct=True).rules == (*own, *told)
+    equal = (own[0], RctlRule("memoryuse", "devctl", "1048576", "jail"))
+    assert from_resources(Resources(), equal, ALL, racct=True).rules == equal
+    lower = (own[0], RctlRule("memoryuse", "devctl", "512K"))
+    assert from_resources(Resources(), lower, ALL, racct=True).rules == (*lower, told[0])
+    others = (RctlRule("memoryuse", "sigterm", "1M"), RctlRule("maxproc", "sigkill", "9"))
+    assert from_resources(Resources(), others, ALL, racct=True).rules == others
+
+
+def test_what_a_host_cannot_enforce_is_said() -> None:
+    """One sentence names the limits; FreeBSD, which enforces all of them, is told nothing."""
+    rules = (
+        RctlRule("maxproc", "deny", "9"),
+        RctlRule("openfiles", "deny", "9"),
+        RctlRule("openfiles", "deny", "9", "process"),
+        RctlRule("nshm", "deny", "9", "user"),
+        RctlRule("nshm", "devctl", "9"),
+    )
+    words = "maxproc:deny:jail openfiles:deny:process openfiles:deny:jail/process"
+    [said] = not_enforced(rules, words)
+    assert said == (
+        "limits that this host cannot enforce as written: openfiles:deny (for each process, not for all"
+        " together), nshm:deny per user (not at all)"
+    )
+    assert not_enforced(rules, None) == ()
+    assert not_enforced(rules[:1], words) == ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jail_driver.config.model import RctlRule
+from jail_driver.config.rules import MEMORY, amount_of
 from jail_driver.model import Resources  # signatures are read by the type checker
 
 
@@ -14,7 +15,7 @@ class Limits:
     """What to apply to a jail.
 
     Args:
-        rules: rctl rules: the job's own first, then those made from Nomad's resources.
+        rules: rctl rules: the job's own first, then those made from Nomad's resources, then evidence.
         cpus: cores to pin the jail to, as cpuset(1) takes them (``0-1,4``); empty: all.
         notices: what cannot be enforced, for the task's events.
     """
@@ -60,4 +61,47 @@ def from_resources(
         )
         added = []
     cpus = resources.cpuset_cpus if "cores" in wanted else ""
-    return Limits((*rules, *added), cpus, notices)
+    return Limits(_with_evidence((*rules, *added)), cpus, notices)
+
+
+def _with_evidence(rules: tuple[RctlRule, ...]) -> tuple[RctlRule, ...]:
+    """Lets each memory limit that kills tell so: a devctl rule of the same amount limits nothing."""
+    there = {(rule.resource, amount_of(rule.amount), rule.per or "jail") for rule in _told(rules)}
+    return (
+        *rules,
+        *(
+            replace(rule, action="devctl")
+            for rule in rules
+            if rule.action == "sigkill"
+            and rule.resource in MEMORY
+            and (rule.resource, amount_of(rule.amount), rule.per or "jail") not in there
+        ),
+    )
+
+
+def _told(rules: tuple[RctlRule, ...]) -> tuple[RctlRule, ...]:
+    return tuple(rule for rule in rules if rule.action == "devctl")
+
+
+def not_enforced(rules: tuple[RctlRule, ...], enforced: str | None) -> tuple[str, ...]:
+    """Says which limits this host accepts and does not enforce, one sentence at most.
+
+    Args:
+        rules: what will be set.
+        enforced: the host's kern.racct.enforced: ``resource:action:per`` words, with ``/process`` behind
+            those that it enforces for each process only. FreeBSD, which enforces all, has no such value.
+    """
+    if enforced is None:
+        return ()
+    words = enforced.split()
+    missing = []
+    for rule in rules:
+        full = f"{rule.resource}:{rule.action}:{rule.per or 'jail'}"
+        short = f"{rule.resource}:{rule.action}" + (f" per {rule.per}" if rule.per else "")
+        if f"{full}/process" in words:
+            missing.append(f"{short} (for each process, not for all together)")
+        elif full not in words and rule.action != "devctl":
+            missing.append(f"{short} (not at all)")
+    if not missing:
+        return ()
+    return (f"limits that this host cannot enforce as written: {', '.join(dict.fromkeys(missing))}",)

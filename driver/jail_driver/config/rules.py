@@ -76,12 +76,30 @@ SIGNALS = (
 )
 """Without sigcont, which the kernel does not know here (Invalid argument)."""
 
+MEMORY = frozenset({"memoryuse", "vmemoryuse", "swapuse"})
+"""Resources whose sigkill means that a process ran out of memory."""
+
 ACTIONS = ("deny", "log", "devctl", "throttle", *SIGNALS)
 PERS = ("jail", "process", "user", "loginclass")
 
 _AMOUNT = re.compile(r"(\d{1,20})([kmgtpe]?)b?\Z", re.IGNORECASE | re.ASCII)
 _SHIFT = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 _FORM = 'Rctl = { Maxproc = { Action = "deny", Amount = "100" } }'
+
+
+def amount_of(text: str) -> int:
+    """Returns an amount in the kernel's units.
+
+    >>> amount_of("64"), amount_of("64k"), amount_of("1GB")
+    (64, 65536, 1073741824)
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _AMOUNT.match(text)
+    if match is None:
+        raise ValueError(text)
+    return int(match[1]) << _SHIFT[match[2].lower()]
 
 
 def read_rctl(value: Any, problems: Problems) -> tuple[RctlRule, ...]:
@@ -157,7 +175,7 @@ def _read_amount(key: str, value: Any, resource: Resource, problems: Problems) -
             key, value, "is no amount", "write a whole number, with K, M, G, T, P or E behind it if wanted"
         )
         return None
-    if int(match[1]) << _SHIFT[match[2].lower()] > resource.max_amount:
+    if amount_of(text) > resource.max_amount:
         problems.add(key, value, "is too large for the kernel", f"write at most {resource.max_amount}")
         return None
     return text
