@@ -105,7 +105,7 @@ class TestOrphans:
         tools.ok(
             "jail -c name=jl1 path=/ persist; jexec jl1 /bin/sh -c 'sleep 60 >/dev/null 2>&1 </dev/null &'"
         )
-        assert len(tools.ok("pgrep -j jl1 sleep").split()) == 1
+        assert len(tools.ok("until pgrep -j jl1 sleep; do :; done").split()) == 1
         tools.ok("jail -R jl1")
         assert tools.ok("jls -d name | grep -c ^jl1 || true") == "0\n"
 

@@ -70,7 +70,7 @@ def test_boot_time(standins: Toolbox) -> None:
 def test_processes_with_their_jails(tools: Toolbox) -> None:
     """Ps and pgrep know which jail a process is in."""
     tools.ok("jail -c name=jl1 path=/ persist; jexec jl1 /bin/sh -c 'sleep 97 >/dev/null 2>&1 </dev/null &'")
-    [pid] = tools.ok("pgrep -j jl1 sleep").split()
+    [pid] = tools.ok("until pgrep -j jl1 sleep; do :; done").split()
     jid = tools.ok("jls -j jl1 jid").strip()
     assert tools.ok("ps -J jl1 -o pid=").strip() == pid
     assert tools.ok(f"ps -o pid,jid -p {pid}").split() == ["PID", "JID", pid, jid]

@@ -33,7 +33,7 @@ jexec j sleep 60 & main=$!
 while ! pgrep -q -j j sleep; do :; done
 echo member: $(test $(pgrep -j j) = $main && echo same)
 ! umount $1/x 2>err; grep -q 'Device busy' err
-pkill -9 -j j; wait $main || echo killed: $?
+pkill -9 -j j; { wait $main; } 2>/dev/null || echo killed: $?
 jail -R j; echo jails: $(jls -d | wc -l)
 umount $1/x
 for place in tmp proc dev local; do umount $1/v/$place; done
