@@ -37,6 +37,7 @@ _STANDARD = ("stdin", "stdout", "stderr")
 NODES = (*_DEVICES, "fd/0", "fd/1", "fd/2", *_STANDARD)
 _DESCRIPTORS = 256
 _EVERYONE = 0o666
+_CHARACTER = 0o020000
 
 
 def bind(source: str, target: str, words: set[str]) -> None:
@@ -159,17 +160,28 @@ def node(target: str, name: str) -> None:
     """
     path = f"{target}/{name}"
     if name in _DEVICES:
-        _device(path, os.makedev(*_DEVICES[name]), f"/dev/{name}")
+        device(path, _CHARACTER | _EVERYONE, os.makedev(*_DEVICES[name]), f"/dev/{name}")
     elif name.startswith("fd/"):
         os.symlink(f"../{HIDDEN}/self/{name}", path)
     else:
         os.symlink(f"fd/{_STANDARD.index(name)}", path)
 
 
-def _device(path: str, number: int, host: str) -> None:
+def device(path: str, mode: int, number: int, host: str) -> None:
+    """Make one device file; where that is not allowed, show the host's own at its place.
+
+    Args:
+        path: Where.
+        mode: Its type and permissions.
+        number: Of the device.
+        host: The host's device file.
+
+    Raises:
+        OSError: As the kernel says.
+    """
     try:
-        os.mknod(path, _EVERYONE | 0o020000, number)
-        os.chmod(path, _EVERYONE)
+        os.mknod(path, mode, number)
+        os.chmod(path, mode & 0o7777)
     except PermissionError:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, _EVERYONE))
         bind(host, path, set())

@@ -42,6 +42,8 @@ def main(settings: "Settings", arguments: list[str]) -> int:
         raise Failure(*_USAGE)
     if words[0] == "applyset":
         return _apply(settings, point, number)
+    if words[0] == "apply":
+        return _unhide(point, words[1:])
     with Registry(settings, exclusive=True) as registry:
         sets = devrules.load(registry)
         if _change(sets, number, words):
@@ -81,6 +83,17 @@ def _change(sets: dict[int, dict[int, str]], number: int, words: list[str]) -> b
         sets.setdefault(number, {})[place] = " ".join(rest)
         return True
     raise Failure(*_USAGE)
+
+
+def _unhide(point: str, words: list[str]) -> int:
+    """Apply one rule at once: the form that unhides a path; names that no device has are no error."""
+    target = os.path.realpath(point)
+    if len(words) != 3 or words[0] != "path" or words[2] != "unhide":  # noqa: PLR2004  # the one form kept
+        raise Failure("devfs: invalid rule")
+    if not any(one.target == target and one.source == "devfs" for one in mounttable.everything()):
+        raise Failure(f"devfs: {point}: not a devfs of the stand-ins")
+    devrules.show(target, words[1])
+    return 0
 
 
 def _apply(settings: "Settings", point: str, number: int) -> int:

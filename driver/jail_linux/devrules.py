@@ -115,3 +115,30 @@ def apply(sets: dict[int, dict[int, str]], number: int, target: str) -> None:
             if os.path.ismount(path):
                 kernel.umount(path, kernel.MNT_DETACH)
             os.unlink(path)
+
+
+def show(target: str, name: str) -> None:
+    """Make one device or directory of the host's /dev visible in a stand-in devfs.
+
+    Args:
+        target: Mount point of a stand-in devfs.
+        name: The node's path below it; nothing happens where the host has no such node.
+
+    Raises:
+        OSError: As the kernel says.
+    """
+    import stat
+
+    from jail_linux import attach
+
+    path = f"{target}/{name}"
+    if os.path.lexists(path):
+        return
+    try:
+        found = os.stat(f"/dev/{name}", follow_symlinks=False)
+    except OSError:
+        return
+    if stat.S_ISDIR(found.st_mode):
+        os.mkdir(path, 0o555)
+    elif stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
+        attach.device(path, found.st_mode, found.st_rdev, f"/dev/{name}")

@@ -33,6 +33,7 @@ _IGNORED = {
     "atime",
     "acls",
     "multilabel",
+    "emptydir",
 }
 _OWN = {
     "tmpfs": {
@@ -102,6 +103,7 @@ def _attach(settings: "Settings", fstype: str, special: str, node: str, given: l
     words, own = _split(fstype, special, given)
     source = special
     try:
+        _check_empty(target, given)
         if fstype == "nullfs":
             source = _nullfs(special, target)
             attach.bind(source, target, words)
@@ -122,6 +124,12 @@ def _attach(settings: "Settings", fstype: str, special: str, node: str, given: l
     made = mounttable.at(target)
     if made is not None:
         mounttable.note(settings, made.fsid, fstype, source)
+
+
+def _check_empty(target: str, given: list[str]) -> None:
+    """Keep mount(8)'s `emptydir`: nothing may be hidden by the mount."""
+    if "emptydir" in given and os.path.isdir(target) and os.listdir(target):
+        raise OSError(errno.ENOTEMPTY, target)
 
 
 def _rule(settings: "Settings", text: str, target: str) -> None:

@@ -121,3 +121,49 @@ class TestInterfaces:
                 await world.host.destroy_interface(end)
 
         asyncio.run(scenario())
+
+    def test_inside(self, world: World) -> None:
+        """Addresses and the default route inside may be set again; what is not there is said."""
+
+        async def scenario() -> None:
+            host = world.host
+            _, end = await host.create_epair(56)
+            try:
+                jid = await host.create_jail("contract-x", Path("/"), {"vnet": None})
+                assert isinstance(
+                    await world.refused(host.add_inside(jid, end, "10.53.0.2", 24)), MissingError
+                )
+                await host.give_interface(end, jid)
+                for _ in range(2):
+                    await host.add_inside(jid, "lo0", "127.0.0.1", 8)
+                    await host.add_inside(jid, end, "10.53.0.2", 24)
+                    await host.add_inside(jid, end, "fd00:53::2", 64)
+                await world.refused(host.add_default_route(jid, "10.54.0.1"))
+                for _ in range(2):
+                    await host.add_default_route(jid, "10.53.0.1")
+                    await host.add_default_route(jid, "fd00:53::1")
+                await host.remove_jail(jid)
+                await world.gone(jid)
+                assert isinstance(
+                    await world.refused(host.add_inside(jid, end, "10.53.0.2", 24)), MissingError
+                )
+                assert isinstance(await world.refused(host.add_default_route(jid, "10.53.0.1")), MissingError)
+            finally:
+                await host.destroy_interface(end)
+
+        asyncio.run(scenario())
+
+    def test_no_such_bridge(self, world: World) -> None:
+        """A bridge is the operator's: a missing one is an error, and so is a missing member."""
+
+        async def scenario() -> None:
+            end, _ = await world.host.create_epair(57)
+            try:
+                error = await world.refused(world.host.join_bridge("bridge53", end))
+                assert isinstance(error, MissingError)
+                error = await world.refused(world.host.join_bridge("bridge53", "epair58a"))
+                assert isinstance(error, MissingError)
+            finally:
+                await world.host.destroy_interface(end)
+
+        asyncio.run(scenario())

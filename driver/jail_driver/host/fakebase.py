@@ -23,6 +23,7 @@ class FakeJail:
         held: something (a socket, a mount inside) keeps it dying.
         cpus: what it is bound to, as cpuset(1) takes it; empty: nothing.
         datasets: the ZFS datasets that it was handed.
+        inside: addresses as ``interface address/prefix``, default routes as ``default gateway/32``.
     """
 
     jid: int
@@ -36,6 +37,7 @@ class FakeJail:
     held: bool = False
     cpus: str = ""
     datasets: set[str] = field(default_factory=set)
+    inside: set[str] = field(default_factory=set)
 
 
 class FakeKernel:
@@ -52,6 +54,8 @@ class FakeKernel:
         log: the operations that were asked for, in order, with their locks.
         kernel_values: what sysctl(8) knows.
         datasets: the ZFS datasets of the host.
+        bridge_members: pairs of bridge and member.
+        devices: device files that were shown: the devfs's mount point, the name.
     """
 
     def __init__(
@@ -73,6 +77,8 @@ class FakeKernel:
         self.rule_list: list[Rule] = []
         self.kernel_values = {"hw.ncpu": "4", "hw.clockrate": "2000", "net.fibs": "1"}
         self.datasets: set[str] = set()
+        self.bridge_members: set[tuple[str, str]] = set()
+        self.devices: set[tuple[str, str]] = set()
         self.numbers = itertools.count(1)
         self.log: list[tuple[str, Path | None]] = []
 

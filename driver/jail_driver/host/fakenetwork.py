@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
-from jail_driver.host.errors import ExistsError, MissingError
+from jail_driver.host.errors import ExistsError, HostError, MissingError
 from jail_driver.host.fakebase import FakeKernel
 from jail_driver.host.port import AddressSeen
 
@@ -89,8 +89,49 @@ class FakeNetwork(FakeKernel):
                 ends = {f"{interface[:-1]}a", f"{interface[:-1]}b"}
             self.host_interfaces = [name for name in self.host_interfaces if name not in ends]
             self.address_list = [seen for seen in self.address_list if seen.interface not in ends]
+            self.bridge_members = {one for one in self.bridge_members if one[1] not in ends}
             for jail in self.jail_table.values():
                 jail.interfaces = jail.interfaces and [name for name in jail.interfaces if name not in ends]
+
+    async def join_bridge(self, bridge: str, interface: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("join_bridge", lock):
+            for name in (interface, bridge):
+                if name not in self.host_interfaces:
+                    raise MissingError(
+                        f"join {interface} to {bridge}", f"ifconfig: interface {name} does not exist"
+                    )
+            self.bridge_members.add((bridge, interface))
+
+    async def add_inside(
+        self, jid: int, interface: str, address: str, prefix: int, *, lock: Path | None = None
+    ) -> None:
+        """See ``JailHost``."""
+        async with self.operation("add_inside", lock):
+            jail = self.living(jid)
+            if jail is None or interface not in (jail.interfaces or ()):
+                raise MissingError(
+                    f"add {address}/{prefix} to {interface} inside jail {jid}",
+                    f"ifconfig: interface {interface} does not exist" if jail else "ifconfig: jail not found",
+                )
+            jail.inside.add(f"{interface} {address}/{prefix}")
+
+    async def add_default_route(self, jid: int, gateway: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("add_default_route", lock):
+            jail = self.living(jid)
+            what = f"set the default route of jail {jid} to {gateway}"
+            if jail is None:
+                raise MissingError(what, "route: jail not found")
+            networks = [ipaddress.ip_interface(one.split()[1]).network for one in jail.inside]
+            if not any(ipaddress.ip_address(gateway) in network for network in networks):
+                raise HostError(what, "route: message indicates error: Network is unreachable")
+            jail.inside.add(f"default {gateway}/32")
+
+    async def show_device(self, target: Path, path: str, *, lock: Path | None = None) -> None:
+        """See ``JailHost``."""
+        async with self.operation("show_device", lock):
+            self.devices.add((str(target), path))
 
     def _drop(self, interface: str, address: str) -> None:
         plain = str(ipaddress.ip_address(address))

@@ -9,13 +9,14 @@ from jail_driver.host.jails import JailCommands
 from jail_driver.host.limits import LimitCommands
 from jail_driver.host.mounts import MountCommands
 from jail_driver.host.network import NetworkCommands
+from jail_driver.host.vnet import VnetCommands
 
 if TYPE_CHECKING:
     from jail_driver.host.port import JailHost
     from jail_driver.host.tools import Tools
 
 
-class FreeBSDHost(JailCommands, MountCommands, NetworkCommands, LimitCommands, DatasetCommands):
+class FreeBSDHost(JailCommands, MountCommands, NetworkCommands, VnetCommands, LimitCommands, DatasetCommands):
     """A host that is driven by FreeBSD's commands, each found by absolute path.
 
     Create it within the event loop that uses it.

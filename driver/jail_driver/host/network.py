@@ -43,14 +43,14 @@ class NetworkCommands(HostCommands):
         self, interface: str, address: str, prefix: int, *, lock: Path | None = None
     ) -> None:
         """See ``JailHost``: ``ifconfig IF inet|inet6 A/P alias`` (ifconfig(8), as jail(8) does)."""
-        family, plain = _address(address)
+        family, plain = family_of(address)
         done = await self._ifconfig(interface, family, f"{plain}/{prefix}", "alias", lock=lock)
         if not done.ok:
             raise refusal(done, f"add {plain}/{prefix} to {interface}", {_NO_INTERFACE: MissingError})
 
     async def remove_address(self, interface: str, address: str, *, lock: Path | None = None) -> None:
         """See ``JailHost``: ``ifconfig IF inet|inet6 A -alias`` (ifconfig(8))."""
-        family, plain = _address(address)
+        family, plain = family_of(address)
         done = await self._ifconfig(interface, family, plain, "-alias", lock=lock)
         if not done.ok and not says(done, "Can't assign requested address", _NO_INTERFACE):
             raise refusal(done, f"remove {plain} from {interface}", {})
@@ -89,8 +89,7 @@ class NetworkCommands(HostCommands):
             raise refusal(done, f"destroy {interface}", {})
 
     async def _ifconfig(self, interface: str, *arguments: str, lock: Path | None) -> Completed:
-        if not _INTERFACE.fullmatch(interface):
-            raise ConfigError(f"{interface!r} cannot be the name of an interface")
+        check_interface(interface)
         return await self._change(self._tools.ifconfig, interface, *arguments, lock=lock)
 
     async def _list_addresses(self) -> tuple[AddressSeen, ...]:
@@ -107,7 +106,22 @@ def _names(done: Completed, what: str) -> tuple[str, ...]:
     return tuple(parse.text(done.stdout).split())
 
 
-def _address(address: str) -> tuple[str, str]:
+def check_interface(name: str) -> None:
+    """Refuses what ifconfig(8) would take for something else than an interface.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if not _INTERFACE.fullmatch(name):
+        raise ConfigError(f"{name!r} cannot be the name of an interface")
+
+
+def family_of(address: str) -> tuple[str, str]:
+    """Returns ifconfig(8)'s word for an address's family, and the address as canonical text.
+
+    Raises:
+        ConfigError: it is none.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jail_driver.host.port_jail import JailExtras
+from jail_driver.host.port_vnet import VnetExtras
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Rule:
         return f"jail:{self.jail}:{self.resource}:{self.action}={self.amount}{per}"
 
 
-class JailHost(JailExtras, Protocol):
+class JailHost(JailExtras, VnetExtras, Protocol):
     """A FreeBSD host, or what stands in for one."""
 
     async def kernel_parameters(self) -> frozenset[str]:

@@ -33,6 +33,7 @@ _HOMES = {
     "ps": "/bin",
     "sysctl": "/sbin",
     "kenv": "/bin",
+    "route": "/sbin",
 }
 """Where hier(7) puts them; /rescue (rescue(8)) has statically linked copies of some."""
 _EXTRAS = {"setfib": "/usr/sbin", "zfs": "/sbin"}
@@ -66,6 +67,7 @@ class Tools:
     ps: str
     sysctl: str
     kenv: str
+    route: str
     sh: str = "/bin/sh"
     setfib: str = ""
     zfs: str = ""
