@@ -140,18 +140,28 @@ def main(settings: "Settings", arguments: list[str]) -> int:
     found, _ = options.parse("ps", "aAcdefHhJ:jlmo:O:p:rSTt:U:uvwXxZ", arguments, _USAGE)
     letters = dict(found)
     columns = _columns([value for letter, value in found if letter == "o"])
-    shown = _select(settings, letters)
+    rows = _rows(columns, _select(settings, letters))
     if style == "json":
+        names = [quoted(_COLUMNS[name][1]) for name, _ in columns]
         records = (
-            "{"
-            + ",".join(f"{quoted(_COLUMNS[name][1])}:{quoted(_COLUMNS[name][2](one))}" for name, _ in columns)
-            + "}"
-            for one in shown
+            "{" + ",".join(f"{name}:{quoted(text)}" for name, text in zip(names, row, strict=True)) + "}"
+            for row in rows
         )
         out('{"process-information": {"process": [' + ", ".join(records) + "]}}\n")
     else:
-        out(_table(columns, shown))
-    return 0 if shown else 1
+        out(_table(columns, rows))
+    return 0 if rows else 1
+
+
+def _rows(columns: list[tuple[str, str]], shown: list[Process]) -> list[list[str]]:
+    """Read the columns of every process; one that ended meanwhile has no row."""
+    rows = []
+    for one in shown:
+        try:
+            rows.append([_COLUMNS[name][2](one) for name, _ in columns])
+        except OSError:
+            continue
+    return rows
 
 
 def _columns(wanted: list[str]) -> list[tuple[str, str]]:
@@ -205,9 +215,9 @@ def _append(shown: list[Process], pid: int, jid: int, jail: str) -> None:
         pass  # it ended meanwhile
 
 
-def _table(columns: list[tuple[str, str]], shown: list[Process]) -> str:
-    rows = [[title for _, title in columns]] if any(title for _, title in columns) else []
-    rows += [[_COLUMNS[name][2](one) for name, _ in columns] for one in shown]
+def _table(columns: list[tuple[str, str]], rows: list[list[str]]) -> str:
+    if any(title for _, title in columns):
+        rows = [[title for _, title in columns], *rows]
     widths = [max((len(row[index]) for row in rows), default=0) for index in range(len(columns))]
     lines = []
     for row in rows:
