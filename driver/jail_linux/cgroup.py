@@ -68,10 +68,11 @@ def configure(registry: Registry, jail: Jail, controller: str, values: list[tupl
         note = f"{controller} {version} {folder}\n"
         with open(f"{registry.folder(jail.jid)}/cgroups", "a", encoding="utf-8") as stream:
             stream.write(note)
-        if not _make(mount, folder, controller, version):
-            return
         rows = [(controller, version, folder)]
     for _, version, folder in rows:
+        # A run that was killed may have noted a cgroup without making it.
+        if not os.path.isdir(folder) and not _make(os.path.dirname(folder), folder, controller, version):
+            continue
         for files, texts in values:
             name, text = _pick(files, version), _pick(texts, version)
             _write(
