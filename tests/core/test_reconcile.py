@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from core_builders import UP, follow, running, up_to
+from core_builders import UP, follow, planned, running, task_of, up_to
 from jail_state.core import events as ev
 from jail_state.core.lifecycle import State, Trigger
-from jail_state.core.plan import plan
+from jail_state.core.plan import owed, plan
 from jail_state.core.reconcile import Observation, Seen, StepSeen, reconcile
 from jail_state.core.steps import AT_MOST_ONCE, Step
 from jail_state.core.task import Task
@@ -116,3 +116,34 @@ def test_a_main_in_doubt_whose_supervisor_proves_that_it_started_nothing_is_star
     step = plan(settle(task, seen))
     assert step is not None
     assert step.key == "supervisor"
+
+
+def test_a_reboot_before_anything_was_made_ends_the_task() -> None:
+    """It is never begun under numbers of another boot."""
+    task = follow(task_of(planned()), *reconcile(task_of(planned()), REBOOTED))
+    assert task.state is State.STOPPED
+    assert "rebooted" in task.reason
+
+
+def test_a_reboot_keeps_the_undo_of_a_step_in_flight() -> None:
+    """A mount point in somebody's Path survives the power cut that took its outcome."""
+    task = follow(up_to("mount-point /dev"), ev.StepStarted("mount-point /dev", {"ours": True}))
+    after = follow(task, *reconcile(task, REBOOTED))
+    assert after.records["mount-point /dev"].before == {"ours": True}
+    assert after.trigger is Trigger.LOST
+    assert any(owed(after, step) for step in after.plan.teardown if step.undoes == "mount-point /dev")
+
+
+def test_a_reboot_is_noted_even_if_the_jail_was_lost_before() -> None:
+    """Else every later look at the host would take it for another reboot."""
+    lost = follow(running(), *reconcile(running(), GONE))
+    after = follow(lost, *reconcile(lost, REBOOTED))
+    assert after.boot_id == "boot-2"
+    assert reconcile(after, REBOOTED) == ()
+
+
+def test_an_exit_record_is_believed_even_if_a_power_cut_took_the_start_from_the_journal() -> None:
+    """The supervisor's record is on the disk before anything else; the journal's tail may not be."""
+    task = up_to("jail")
+    seen = Observation("boot-2", jail_present=False, supervisor_alive=False, exited=ev.MainExited(7))
+    assert follow(task, *reconcile(task, seen)).exit == ev.MainExited(7)

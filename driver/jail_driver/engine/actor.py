@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jail_driver import log
 from jail_driver.engine import private as private_file
+from jail_driver.engine.durability import is_durable
 from jail_driver.engine.faults import Point
 from jail_driver.engine.messages import driver_event
 from jail_driver.engine.steps import HANDLERS, Context, Handler, Launch
@@ -37,8 +38,6 @@ _log = log.get("engine")
 _RETRY_FIRST_S = 0.05
 _RETRY_MOST_S = 2.0
 _LEFTOVER_MOST_S = 60.0
-_DURABLE = (ev.PreparationBegan, ev.MainExited, ev.TaskRemoved)
-"""Facts that a power cut must not lose: the plan with its owed hooks, and how main ended."""
 
 
 class TaskActor:
@@ -96,7 +95,7 @@ class TaskActor:
         if not events:
             return ()
         at_ns = self.runtime.now_ns()
-        durable = any(isinstance(event, _DURABLE) for event in events)
+        durable = any(is_durable(event, self.task) for event in events)
         closes = any(isinstance(event, ev.TaskDestroyed) for event in events) and not self.task.leftovers
         version = self.task.version
         await self.runtime.journal.append(

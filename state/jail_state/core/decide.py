@@ -111,6 +111,8 @@ def exit_sentence(exited: ev.MainExited) -> str:
     """Return how main ended, for people."""
     if exited.unknown_because:
         return f"exit status unknown: {exited.unknown_because}"
+    if exited.oom_killed:
+        return f"main was killed at its memory limit (signal {exited.signal})"
     if exited.signal:
         return f"main was killed by signal {exited.signal}"
     return f"main exited with status {exited.exit_code}"
@@ -141,7 +143,7 @@ def _lose(task: Task, command: cmd.Lose) -> Events:
     events: list[ev.Event] = []
     if command.jail and not task.jail_lost and task.begun(StepKind.JAIL):
         events.append(ev.JailLost(command.reason, command.boot_id))
-    if task.ever_ran and task.exit is None:
+    if (task.ever_ran or command.exited is not None) and task.exit is None:
         events.append(command.exited or ev.MainExited(-1, unknown_because=command.reason))
     if task.state in (State.PRESTART, State.RUNNING):
         events.extend(_teardown(task, Trigger.LOST, command.reason))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from jail_state.core import commands as cmd
 from jail_state.core import events as ev
@@ -19,6 +19,8 @@ from jail_state.core.ids import ProcessIdentity
 from jail_state.core.lifecycle import State
 from jail_state.core.steps import Progress, StepKind
 from jail_state.core.task import Task, evolve
+
+_REBOOTED: Final = "the host rebooted"
 
 
 class Seen(StrEnum):
@@ -72,12 +74,13 @@ def reconcile(task: Task, observation: Observation) -> Events:
     if task.state is State.STOPPED:
         return ()
     rebooted = observation.boot_id != task.boot_id
-    follow(_settle(task, observation, rebooted=rebooted))
     if task.state is State.PENDING:
-        return tuple(events)
+        return (ev.TaskAbandoned("the host rebooted before anything was made"),) if rebooted else ()
+    follow(_settle(task, observation, rebooted=rebooted))
     if rebooted:
         follow(_reboot(task, observation))
-    if observation.exited is not None and task.ever_ran:
+    if observation.exited is not None:
+        # Even if the journal does not know that main was ever started: a power cut may have taken its end.
         follow(decide(task, cmd.RecordExit(observation.exited)))
     follow(_check_running(task, observation))
     return tuple(events)
@@ -88,9 +91,11 @@ def _settle(task: Task, observation: Observation, *, rebooted: bool) -> Events:
     if flight is None:
         return ()
     seen = observation.step or StepSeen(Seen.UNKNOWN, reason="nothing was observed of it")
-    if rebooted and flight.kind is not StepKind.HOOK and flight.kind is not StepKind.MAIN:
-        # What the step made went with the old boot, if it was made; its undo looks again anyway.
-        return decide(task, cmd.Reset(flight.key, "the host rebooted"))
+    if rebooted and (flight in task.plan.steps or flight.kind is StepKind.HOOK):
+        # What it made may be on the disk, so it stays owed: its undo looks again.
+        return (ev.StepDoubted(flight.key, _REBOOTED),)
+    if rebooted:
+        return decide(task, cmd.Reset(flight.key, _REBOOTED))
     match seen.seen:
         case Seen.DONE:
             return decide(task, cmd.Conclude(flight.key, seen.result))
@@ -101,15 +106,8 @@ def _settle(task: Task, observation: Observation, *, rebooted: bool) -> Events:
 
 
 def _reboot(task: Task, observation: Observation) -> Events:
-    reason = "the host rebooted"
-    if task.begun(StepKind.JAIL):
-        return decide(task, cmd.Lose(reason, boot_id=observation.boot_id, exited=observation.exited))
-    if task.state is State.PRESTART:
-        return (
-            ev.JailLost(reason, observation.boot_id),
-            *decide(task, cmd.Lose(reason, jail=False)),
-        )
-    return (ev.JailLost(reason, observation.boot_id),) if task.boot_id != observation.boot_id else ()
+    lost = ev.JailLost(_REBOOTED, observation.boot_id)
+    return (lost, *decide(task, cmd.Lose(_REBOOTED, jail=False, exited=observation.exited)))
 
 
 def _check_running(task: Task, observation: Observation) -> Events:

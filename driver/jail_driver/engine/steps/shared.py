@@ -92,6 +92,8 @@ class AddressRemove(_Addresses):
 
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        if ctx.task.boot_id != ctx.task.plan.boot_id:
+            return {"kept": True}  # ours went with the old boot: one that is there now is somebody else's
         if not self.last(ctx, step):
             return {"kept": True}
         await ctx.host.remove_address(step.args["interface"], step.args["address"], lock=ctx.lock(step))
@@ -165,6 +167,16 @@ class MountPoint(_MountPoints):
                 )
                 raise HostError(f"mount {step.args['inside']}", why) from error
         return {}
+
+    @override
+    async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
+        """What was made must stay known: a step that is simply done again would find it, and call it theirs."""
+        made = [safe_target(ctx.directory.root, inside).exists() for inside in before.get("made", ())]
+        if all(made):
+            return StepSeen(Seen.DONE)
+        if not any(made):
+            return StepSeen(Seen.NOT_DONE)
+        return StepSeen(Seen.UNKNOWN, reason="some of its directories were made, some not")
 
 
 class MountPointRemove(_MountPoints):
