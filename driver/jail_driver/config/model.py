@@ -150,7 +150,8 @@ class JailConfig:
         ip_hostname: look host.hostname up; ``settle`` does so once and fills the address fields.
         nic: interface for addresses that name none; already applied to those written in the job.
         zfs_datasets: datasets handed to the jail before main starts.
-        rules: rctl rules.
+        rules: rctl rules; those of Nomad's resources are added at the start.
+        cpus: processors of the jail as cpuset(1) takes them, from Nomad's resources; empty: all.
         notices: what the job's author should know (old spellings, keys without effect); for task events.
     """
 
@@ -185,4 +186,5 @@ class JailConfig:
     nic: str | None = None
     zfs_datasets: tuple[str, ...] = ()
     rules: tuple[RctlRule, ...] = ()
+    cpus: str = ""
     notices: tuple[str, ...] = ()

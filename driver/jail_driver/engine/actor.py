@@ -71,6 +71,7 @@ class TaskActor:
             helper=runtime.helper,
             others=lambda: runtime.others(task.id),
             apply=self.apply,
+            evidence=runtime.evidence,
             force=self.force,
         )
 
@@ -168,6 +169,7 @@ class TaskActor:
                 _log.exception("cannot go on with the task now", task_id=self.task.id)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _RETRY_MOST_S)
+        self.runtime.evidence.forget(self.task)
 
     async def _advance(self) -> None:
         self._watch()

@@ -96,6 +96,14 @@ def main_env(env: Mapping[str, str], account: Account) -> dict[str, str]:
     } | dict(env)
 
 
+def with_fib(argv: Sequence[str], setfib: str, fib: int | None) -> list[str]:
+    """Return a command behind setfib(1), which sets its routing table and executes it in place.
+
+    It stands in front of jexec(8), so that the jail needs no setfib of its own; the table is inherited.
+    """
+    return list(argv) if fib is None else [setfib, f"-F{fib}", *argv]
+
+
 def inside_command(
     jexec: str, jid: int, run_as: RunAs, argv: Sequence[str], env: Mapping[str, str], root: Path
 ) -> tuple[list[str], dict[str, str]]:

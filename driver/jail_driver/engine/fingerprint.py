@@ -39,9 +39,10 @@ async def take(runtime: Runtime) -> Fingerprint:
         reasons.append(str(error))
     if reasons:
         return Fingerprint(Health.UNHEALTHY, "; ".join(reasons), attributes)
-    return Fingerprint(
-        Health.HEALTHY, "ready; hooks are open: jobs may run commands on this host as root", attributes
-    )
+    hooks = "hooks are as the operator allows"
+    if runtime.options.policy.hooks_open:
+        hooks = "hooks are open: jobs may run commands on this host as root"
+    return Fingerprint(Health.HEALTHY, f"ready; {hooks}", attributes)
 
 
 async def _attributes(runtime: Runtime) -> dict[str, Attribute]:

@@ -29,6 +29,8 @@ def message_of(task: Task, event: ev.Event) -> str | None:  # noqa: PLR0911  # o
             return f"task lost: {reason}"
         case ev.MainExited(unknown_because=reason) if reason:
             return exit_sentence(event)
+        case ev.MainExited(oom_killed=True):
+            return exit_sentence(event)
         case ev.TaskRecovered(how=how):
             return f"recovered: {how}"
         case ev.NoticeGiven(text=text):

@@ -29,6 +29,7 @@ class Private:
         user: who main runs as, as Nomad or the job named it; empty for root.
         system_jail_user: look that user up on the host.
         system_user: who host hooks run as; empty for root.
+        fib: routing table of what runs inside; None for the driver's own.
         secrets: values to redact from hook output.
     """
 
@@ -40,6 +41,7 @@ class Private:
     user: str = ""
     system_jail_user: bool = False
     system_user: str = ""
+    fib: int | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 

@@ -40,9 +40,12 @@ async def recover(actor: TaskActor) -> None:
     actor.context.private = private_file.read(actor.context.directory.private)
     if task.state is State.STOPPED:
         return
+    evidence = actor.runtime.evidence
+    evidence.listen_for(task)
     seen = await observe(actor)
     # Somebody may have asked for a stop meanwhile: the verdict is on the newest snapshot.
-    verdict = await actor.settle(lambda newest: _verdict(newest, seen))
+    doubts = evidence.missed(task, seen.exited)
+    verdict = await actor.settle(lambda newest: (*_verdict(newest, seen), *doubts))
     _log.info(
         "recovered", task_id=task.id, was=str(task.state), state=str(actor.task.state), events=len(verdict)
     )

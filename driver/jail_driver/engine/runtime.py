@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jail_driver.config.options import PluginOptions
+from jail_driver.engine.evidence import Evidence
 from jail_driver.engine.faults import Faults
 from jail_driver.engine.feed import Feed
 from jail_driver.engine.ownership import Ownership
@@ -44,7 +45,13 @@ class Runtime:
     faults: Faults = field(default_factory=Faults)
     now_ns: Callable[[], int] = time.time_ns
     actors: dict[str, TaskActor] = field(default_factory=dict)
+    evidence: Evidence = field(init=False)
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def __post_init__(self) -> None:
+        """Make what refers to the other parts."""
+        tools = self.tools
+        self.evidence = Evidence(self.actors.values, tools.devd_pipe, device=tools.native)
 
     def others(self, task_id: str) -> Iterator[Task]:
         """Yield the newest snapshots of the other tasks that still have something on the host."""

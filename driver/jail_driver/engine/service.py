@@ -239,4 +239,5 @@ class JailDriver:
         if self._runtime is not None:
             for actor in self._runtime.actors.values():
                 await actor.close()
+            self._runtime.evidence.close()
             await self._runtime.journal.close()

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jail_driver import log
-from jail_driver.config.model import JailConfig, KernelFacts
-from jail_driver.config.task import parse_task_config
+from jail_driver.config.model import JailConfig
 from jail_driver.engine import planning
 from jail_driver.engine.actor import TaskActor
-from jail_driver.engine.environment import choose_user
+from jail_driver.engine.checking import check
 from jail_driver.engine.redact import redact, secrets_of
 from jail_driver.engine.steps import Launch
 from jail_driver.errors import ConfigError, StartError
@@ -43,7 +42,7 @@ async def begin(runtime: Runtime, spec: TaskSpec) -> tuple[TaskActor, Launch]:
     """
     actor = runtime.actors.get(spec.id)
     try:
-        config = await _check(runtime, spec)
+        config = await check(runtime, spec)
     except ConfigError as error:
         if actor is None:
             await _record_refusal(runtime, spec, str(error))
@@ -53,14 +52,6 @@ async def begin(runtime: Runtime, spec: TaskSpec) -> tuple[TaskActor, Launch]:
     env = dict(spec.env) | dict(spec.device_env)
     private = planning.private_of(spec, config, runtime.options)
     return actor, Launch(env, spec.stdout_path, spec.stderr_path, private)
-
-
-async def _check(runtime: Runtime, spec: TaskSpec) -> JailConfig:
-    release = await runtime.host.release()
-    kernel = KernelFacts.from_sysctl(await runtime.host.kernel_parameters(), release)
-    config = parse_task_config(spec.config, kernel)
-    check_paths(spec, config)
-    return config
 
 
 async def _plan(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> TaskActor:
@@ -111,19 +102,6 @@ async def _append_plan(
     runtime.actors[spec.id] = actor
     await actor.settle(lambda _task: tuple(ev.NoticeGiven(text) for text in notices))
     return actor
-
-
-def check_paths(spec: TaskSpec, config: JailConfig) -> None:
-    """Check what the host can show before anything is made.
-
-    Raises:
-        ConfigError: Path or user do not exist.
-    """
-    path = Path(config.path) if config.path else Path(spec.alloc_dir) / spec.name
-    if not path.is_dir():
-        what = "is not a directory" if path.exists() else "no such directory on this node"
-        raise ConfigError(f'Path = "{path}": {what}; name the directory that is to be the root of the jail')
-    choose_user(config.jail_user or spec.user or "", path, on_host=config.system_jail_user)
 
 
 async def fence(runtime: Runtime, spec: TaskSpec) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jail_driver import log
 from jail_driver.engine.steps.process import exited_of, reach
 from jail_driver.supervisor import records
+from jail_driver.supervisor.records import ExitRecord
 from jail_state.core import commands as cmd
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ async def watch_supervisor(actor: TaskActor) -> None:
     pause_s = _AGAIN_S
     while True:
         try:
-            await actor.apply(await _end_of(actor))
+            record = await _end_of(actor)
+            await _conclude(actor, record)
         except asyncio.CancelledError:
             raise
         except Exception:  # noqa: BLE001  # logged, and tried again
@@ -38,8 +40,19 @@ async def watch_supervisor(actor: TaskActor) -> None:
         pause_s = min(2 * pause_s, _AGAIN_MOST_S)
 
 
-async def _end_of(actor: TaskActor) -> cmd.RecordExit | cmd.Lose:
-    """Return what the end of the supervisor means, once it has come.
+async def _conclude(actor: TaskActor, record: ExitRecord | None) -> None:
+    if record is None:
+        await actor.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
+        return
+    evidence = actor.runtime.evidence
+    exited = await evidence.ask(actor.task, exited_of(record))
+    doubts = evidence.doubt(actor.task, exited)
+    await actor.apply(cmd.RecordExit(exited))
+    await actor.settle(lambda _task: doubts)
+
+
+async def _end_of(actor: TaskActor) -> ExitRecord | None:
+    """Return the supervisor's record once main has ended, None if it is gone and left none.
 
     Raises:
         EOFError: cut off from a supervisor that lives; ask again.
@@ -53,6 +66,4 @@ async def _end_of(actor: TaskActor) -> cmd.RecordExit | cmd.Lose:
         if records.alive(directory.supervisor):
             raise
         record = records.read_exit(directory.supervisor)
-    if record is not None:
-        return cmd.RecordExit(exited_of(record))
-    return cmd.Lose("its supervisor is gone and left no exit record", jail=False)
+    return record

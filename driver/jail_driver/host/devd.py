@@ -75,6 +75,7 @@ class KernelEvents:
         pipe: path of devd's socket.
         device: whether /dev/devctl may be read where there is no devd.
         on_match: gets each match, on the event loop.
+        on_change: called with ``connected`` when a connection was made or lost.
         wanted: whether a lost connection is to be made again.
     """
 
@@ -84,11 +85,13 @@ class KernelEvents:
         *,
         device: bool,
         on_match: Callable[[RuleMatched], None],
-        wanted: Callable[[], bool] = lambda: True,
+        on_change: Callable[..., None],
+        wanted: Callable[[], bool],
     ) -> None:
         self._pipe = pipe
         self._device = device
         self._on_match = on_match
+        self._on_change = on_change
         self._wanted = wanted
         self._fd = -1
         self._retry: asyncio.TimerHandle | None = None
@@ -106,6 +109,7 @@ class KernelEvents:
             self._drop(f"{self._pipe}: {error.strerror or error}")
             return False
         self.why_not = ""
+        self._on_change(connected=True)
         return True
 
     def _open(self) -> int:
@@ -140,6 +144,7 @@ class KernelEvents:
     def _drop(self, why: str) -> None:
         self._disconnect()
         self.why_not = why
+        self._on_change(connected=False)
         if self._retry is None and self._wanted():
             _log.info("the kernel's events cannot be heard now", why=why)
             self._retry = asyncio.get_running_loop().call_later(_AGAIN_S, self._try_again)

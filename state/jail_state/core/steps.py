@@ -23,6 +23,8 @@ class StepKind(StrEnum):
     MOUNT = "mount"
     RULE = "rule"
     JAIL = "jail"
+    CPUS = "cpus"
+    DATASET = "dataset"
     INTERFACE = "interface"
     SUPERVISOR = "supervisor"
     MAIN = "main"
@@ -30,6 +32,7 @@ class StepKind(StrEnum):
     MAIN_STOP = "main-stop"
     PROCESSES_KILL = "processes-kill"
     SUPERVISOR_END = "supervisor-end"
+    DATASET_BACK = "dataset-back"
     INTERFACE_BACK = "interface-back"
     JAIL_REMOVE = "jail-remove"
     JAIL_GONE = "jail-gone"
@@ -106,6 +109,7 @@ _UNDO = {
     StepKind.ADDRESS: StepKind.ADDRESS_REMOVE,
     StepKind.MOUNT_POINT: StepKind.MOUNT_POINT_REMOVE,
     StepKind.MOUNT: StepKind.UNMOUNT,
+    StepKind.DATASET: StepKind.DATASET_BACK,
     StepKind.INTERFACE: StepKind.INTERFACE_BACK,
 }
 
@@ -146,7 +150,7 @@ def teardown_of(steps: tuple[Step, ...], hooks: Mapping[str, int]) -> tuple[Step
         *once(StepKind.MAIN_STOP, StepKind.SUPERVISOR),
         *once(StepKind.PROCESSES_KILL, StepKind.JAIL),
         *once(StepKind.SUPERVISOR_END, StepKind.SUPERVISOR),
-        *undo(StepKind.INTERFACE),
+        *undo(StepKind.INTERFACE, StepKind.DATASET),
         *once(StepKind.JAIL_REMOVE, StepKind.JAIL),
         *once(StepKind.JAIL_GONE, StepKind.JAIL),
         *down("exec.poststop"),

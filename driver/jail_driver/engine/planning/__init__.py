@@ -36,7 +36,12 @@ def build(
         *_hooks("exec.prestart", hooks, Phase.PRESTART),
         *_rules(config, name),
         Step("jail", StepKind.JAIL, Phase.JAIL, {"name": name, "path": str(directory.root)}),
+        *((Step("cpus", StepKind.CPUS, Phase.JAIL, {"cpus": config.cpus}),) if config.cpus else ()),
         *_hooks("exec.created", hooks, Phase.CREATED),
+        *(
+            Step(f"dataset {dataset}", StepKind.DATASET, Phase.CREATED, {"dataset": dataset})
+            for dataset in config.zfs_datasets
+        ),
         *(
             Step(f"interface {nic}", StepKind.INTERFACE, Phase.INTERFACE, {"interface": nic})
             for nic in config.vnet_interfaces
@@ -81,6 +86,7 @@ def private_of(spec: TaskSpec, config: JailConfig, options: PluginOptions) -> Pr
         user=config.jail_user or spec.user or "",
         system_jail_user=config.system_jail_user,
         system_user=config.system_user or "",
+        fib=config.exec_fib,
         secrets=secrets_of(spec.env),
     )
 

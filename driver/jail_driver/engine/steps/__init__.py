@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jail_driver.engine.steps import files, hooks, jail, mounts, process, shared
+from jail_driver.engine.steps import extras, files, hooks, jail, mounts, process, shared
 from jail_driver.engine.steps.base import Context, Handler, Launch
 from jail_state.core.steps import StepKind
 
@@ -25,6 +25,9 @@ HANDLERS: Final[Mapping[StepKind, Handler]] = {
     StepKind.JAIL: jail.Jail(),
     StepKind.JAIL_REMOVE: jail.JailRemove(),
     StepKind.JAIL_GONE: jail.JailGone(),
+    StepKind.CPUS: extras.Cpus(),
+    StepKind.DATASET: extras.Dataset(),
+    StepKind.DATASET_BACK: extras.DatasetBack(),
     StepKind.INTERFACE: jail.Interface(),
     StepKind.INTERFACE_BACK: jail.InterfaceBack(),
     StepKind.SUPERVISOR: process.Supervisor(),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jail_driver.engine.evidence import Evidence
 from jail_driver.engine.paths import TaskDir
 from jail_driver.engine.private import Private
 from jail_driver.host.command import CommandRunner
@@ -52,6 +53,7 @@ class Context:
     """The other tasks that are not stopped, newest snapshots."""
     apply: Callable[[cmd.Command], Awaitable[object]]
     """Decides and appends: for what a step learns besides its own outcome."""
+    evidence: Evidence
     launched: Launched | None = None
     """The supervisor that waits for its go, in this plugin's life."""
     force: asyncio.Event | None = None

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing_extensions import override
 
 from jail_driver.config.model import Command
-from jail_driver.engine.environment import ROOT, Account, choose_user, inside_command, main_env
+from jail_driver.engine.environment import (
+    ROOT,
+    Account,
+    choose_user,
+    inside_command,
+    main_env,
+    with_fib,
+)
 from jail_driver.engine.redact import redact
 from jail_driver.engine.steps.base import Context, Handler, Result
 from jail_driver.errors import HostError
@@ -78,6 +85,7 @@ class Hook(Handler):
         argv, env = inside_command(
             ctx.tools.jexec, ctx.task.jid, run_as, text, main_env({}, run_as.account), ctx.directory.root
         )
+        argv = with_fib(argv, ctx.tools.setfib, private.fib)
         done = await ctx.runner.run(
             argv, lock=ctx.lock(step), timeout_s=timeout_s, env=env, kill_on_cancel=True
         )

@@ -66,6 +66,8 @@ class RuleAdd(Handler):
         args = step.args
         rule = Rule(ctx.task.plan.jail_name, args["resource"], args["action"], args["amount"], args["per"])
         await ctx.host.add_rule(rule, lock=ctx.lock(step))
+        if rule.action == "devctl":
+            ctx.evidence.listen_for(ctx.task)
         return {}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from jail_driver.config.model import Command
-from jail_driver.engine.environment import choose_user, inside_command, main_env
+from jail_driver.engine.environment import choose_user, inside_command, main_env, with_fib
 from jail_driver.engine.steps.base import Context, Handler, Launch, Result
 from jail_driver.errors import HostError
 from jail_driver.supervisor import records
@@ -84,6 +84,7 @@ class Main(Handler):
         def inside(index: int, command: Command) -> dict[str, Any]:
             text = ("/bin/sh", "-c", command.text) if command.background else command.argv
             argv, environment = inside_command(ctx.tools.jexec, jid, run_as, text, env, root)
+            argv = with_fib(argv, ctx.tools.setfib, private.fib)
             timeout_s = private.hook_timeout_s or None if index < last else None
             name = f"Exec_start[{index}]" if last else "Exec_start"
             return {"argv": argv, "env": environment, "cwd": "/", "timeout_s": timeout_s, "text": name}
@@ -206,7 +207,7 @@ class SupervisorEnd(Handler):
         # Its record goes with the task's files: it must be an event before.
         record = records.read_exit(ctx.directory.supervisor)
         if record is not None:
-            await ctx.apply(cmd.RecordExit(exited_of(record)))
+            await ctx.apply(cmd.RecordExit(ctx.evidence.judge(ctx.task, exited_of(record))))
         elif records.read_failure(ctx.directory.supervisor) is None:
             await ctx.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
         return {}

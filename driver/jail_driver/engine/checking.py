@@ -1,0 +1,134 @@
+"""Everything that can be known to be wrong with a task before anything is made, in one answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jail_driver.config import limits, policy
+from jail_driver.config.kinds import MissingParameterError
+from jail_driver.config.model import JailConfig, KernelFacts
+from jail_driver.config.settle import settle
+from jail_driver.config.task import parse_task_config
+from jail_driver.engine.environment import choose_user
+from jail_driver.errors import ConfigError
+from jail_driver.model import TaskSpec
+
+if TYPE_CHECKING:
+    from jail_driver.engine.runtime import Runtime
+
+
+async def check(runtime: Runtime, spec: TaskSpec) -> JailConfig:
+    """Return a task's configuration, complete: looked up, and with the limits of Nomad's resources.
+
+    Raises:
+        ConfigError: naming every problem that was found.
+        HostError: a file or a name that the configuration names cannot be looked up now.
+    """
+    problems = list(_of_spec(spec, runtime.options.policy))
+    config: JailConfig | None = None
+    try:
+        config = await _parsed(runtime, spec)
+        config = await asyncio.to_thread(settle, config, runtime.options.policy)
+    except ConfigError as error:
+        problems += error.problems
+    problems += _of_path(spec)
+    if config is not None:
+        problems += _of_users(spec, config)
+        problems += await _of_host(runtime, config)
+    if problems or config is None:
+        raise ConfigError(*dict.fromkeys(problems))
+    return await _limited(runtime, spec, config)
+
+
+async def _parsed(runtime: Runtime, spec: TaskSpec) -> JailConfig:
+    try:
+        return parse_task_config(spec.config, await _kernel(runtime), runtime.options.policy)
+    except MissingParameterError:
+        # kldload(8) may have brought it just now, and a job that is refused is not tried again.
+        return parse_task_config(spec.config, await _kernel(runtime), runtime.options.policy)
+
+
+async def _kernel(runtime: Runtime) -> KernelFacts:
+    host = runtime.host
+    names, release, racct = await asyncio.gather(
+        host.kernel_parameters(), host.release(), host.racct_enabled()
+    )
+    return replace(KernelFacts.from_sysctl(names, release), racct=racct)
+
+
+def _of_spec(spec: TaskSpec, allowed: policy.Policy) -> Iterable[str]:
+    for device in spec.devices:
+        yield from policy.check_device(device.host_path, allowed)
+    for volume in spec.mounts:
+        yield from policy.check_volume(volume.host_path, allowed)
+
+
+def root_of(spec: TaskSpec, path: object) -> Path:
+    """Return the directory that a ``Path`` means: the task's own where there is none."""
+    return Path(path) if isinstance(path, str) and path else Path(spec.alloc_dir) / spec.name
+
+
+def _of_path(spec: TaskSpec) -> Iterable[str]:
+    path = root_of(spec, spec.config.get("Path"))
+    if not path.is_absolute() or "\0" in str(path):
+        return  # the configuration's own check says so
+    try:
+        if path.is_dir():
+            return
+        what = "is not a directory" if path.exists() else "no such directory on this node"
+    except OSError as error:
+        what = error.strerror or "cannot be read"
+    yield f'Path = "{path}": {what}; name the directory that is to be the root of the jail'
+
+
+def _of_users(spec: TaskSpec, config: JailConfig) -> Iterable[str]:
+    if config.jail_user and spec.user and config.jail_user != spec.user:
+        yield (
+            f'Exec_jail_user = "{config.jail_user}": the task has user = "{spec.user}" too, which is another;'
+            " keep one of them"
+        )
+        return
+    root = root_of(spec, config.path)
+    if root.is_dir():
+        try:
+            choose_user(config.jail_user or spec.user or "", root, on_host=config.system_jail_user)
+        except ConfigError as error:
+            yield from error.problems
+
+
+async def _of_host(runtime: Runtime, config: JailConfig) -> list[str]:
+    """Say which programs and tables of the host the task needs and does not find."""
+    problems = []
+    fib = config.exec_fib
+    if fib is not None and not runtime.tools.setfib:
+        problems.append(f"Exec_fib = {fib}: this host has no setfib(1); leave the key out")
+    elif fib is not None:
+        fibs = await runtime.host.kernel_value("net.fibs") or "1"
+        if fib >= int(fibs):
+            problems.append(
+                f"Exec_fib = {fib}: this kernel has routing tables 0 to {int(fibs) - 1} (net.fibs); "
+                "set net.fibs in /boot/loader.conf or name another"
+            )
+    if config.zfs_datasets and not runtime.tools.zfs:
+        problems.append(f"Zfs_dataset = {list(config.zfs_datasets)}: this host has no zfs(8)")
+    return problems
+
+
+async def _limited(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> JailConfig:
+    """Add what Nomad's resources mean, and say what this host cannot enforce."""
+    host, wanted = runtime.host, runtime.options.resource_limits
+    clock = await host.kernel_value("hw.clockrate") if "cpu" in wanted else None
+    found = limits.from_resources(
+        spec.resources,
+        config.rules,
+        wanted,
+        racct=await host.racct_enabled(),
+        core_mhz=float(clock) if clock and clock.isdigit() else 0.0,
+    )
+    enforced = await host.kernel_value("kern.racct.enforced") if found.rules else None
+    notices = (*config.notices, *found.notices, *limits.not_enforced(found.rules, enforced))
+    return replace(config, rules=found.rules, cpus=found.cpus, notices=notices)
