@@ -13,7 +13,7 @@ def about() -> About:
     from jail_driver.config import schema  # noqa: PLC0415  # as late as the first question
     from jail_driver.rpc.about import About  # noqa: PLC0415
 
-    return About(plugin_schema=schema.plugin_schema, task_schema=schema.task_schema)
+    return About(plugin_schema=schema.plugin_schema, task_schema=schema.task_schema, exec=True)
 
 
 def serve() -> NoReturn:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jail_driver import log
 from jail_driver.engine import private as private_file
+from jail_driver.engine.execs import end_orphans
 from jail_driver.engine.steps import HANDLERS
 from jail_driver.engine.steps.process import exited_of, wait_supervisor_gone
 from jail_driver.host.command import InFlight, wait_in_flight
@@ -40,6 +41,8 @@ async def recover(actor: TaskActor) -> None:
     actor.context.private = private_file.read(actor.context.directory.private)
     if task.state is State.STOPPED:
         return
+    if actor.runtime.boot_id == task.boot_id:
+        end_orphans(actor.context.directory)
     evidence = actor.runtime.evidence
     evidence.listen_for(task)
     seen = await observe(actor)

@@ -11,7 +11,7 @@ from typing import Any
 from jail_driver import log
 from jail_driver.activity import Activity
 from jail_driver.config.options import PluginOptions, parse_plugin_options
-from jail_driver.engine import fingerprint
+from jail_driver.engine import execs, fingerprint
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.opening import open_runtime
 from jail_driver.engine.recovery import recover_all
@@ -19,7 +19,7 @@ from jail_driver.engine.results import exit_result, handle_of, network_of, statu
 from jail_driver.engine.runtime import Runtime
 from jail_driver.engine.starting import begin
 from jail_driver.engine.steps.process import reach
-from jail_driver.errors import DriverError, StartError, UnavailableError, UnknownTaskError, UnsupportedError
+from jail_driver.errors import DriverError, StartError, UnavailableError, UnknownTaskError
 from jail_driver.model import (
     DriverTaskEvent,
     ExecOutcome,
@@ -219,9 +219,9 @@ class JailDriver:
         async for event in runtime.feed.listen():
             yield event
 
-    async def exec(self, task_id: str, argv: tuple[str, ...], timeout_s: float) -> ExecOutcome:  # noqa: ARG002
-        """Refuse politely."""
-        raise UnsupportedError("this version of the driver cannot run commands in a task yet; use jexec(8)")
+    async def exec(self, task_id: str, argv: tuple[str, ...], timeout_s: float) -> ExecOutcome:
+        """Run a command in the task's jail; its exit code is in the result."""
+        return await execs.run(self._actor(await self._ready(), task_id), argv, timeout_s)
 
     async def exec_streaming(
         self,
@@ -229,10 +229,10 @@ class JailDriver:
         argv: tuple[str, ...],
         *,
         tty: bool,
-        stream: ExecStream,  # noqa: ARG002
+        stream: ExecStream,
     ) -> ExitResult:
-        """Refuse politely."""
-        raise UnsupportedError("this version of the driver cannot run commands in a task yet; use jexec(8)")
+        """Run a command in the task's jail with its streams connected, until it ends or the caller is gone."""
+        return await execs.stream(self._actor(await self._ready(), task_id), argv, tty=tty, stream=stream)
 
     async def close(self) -> None:
         """Finish what the journal was given; tasks and supervisors live on."""

@@ -42,6 +42,8 @@ class Spec:
     stderr: int
     lock: Path | None = None
     identity: Identity = field(default_factory=Identity)
+    session: bool = False
+    """Whether it leads a session of its own, not only a process group: what a terminal belongs to."""
 
 
 class Child:
@@ -70,13 +72,13 @@ class Child:
         # A daemon thread: a command in flight does not keep the plugin from exiting.
         threading.Thread(target=self._work, name=f"wait {spec.argv[0]}", daemon=True).start()
 
-    def kill_group(self) -> None:
-        """Kills the process group; a child that has not begun yet will not."""
+    def kill_group(self, number: int = signal.SIGKILL) -> None:
+        """Signals the process group, by default with the end; a child that has not begun yet will not."""
         with self._mutex:
             self._unwanted = True
             if self._pid is not None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._pid, signal.SIGKILL)
+                    os.killpg(self._pid, number)
 
     def _work(self) -> None:
         try:
@@ -116,7 +118,8 @@ class Child:
                 env=dict(self._spec.env),
                 cwd=self._spec.cwd,
                 pass_fds=() if lock_fd is None else (lock_fd,),
-                process_group=0,
+                process_group=None if self._spec.session else 0,
+                start_new_session=self._spec.session,
                 **self._spec.identity,
             )
             self._pid = process.pid

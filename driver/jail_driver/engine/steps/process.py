@@ -97,6 +97,7 @@ class Main(Handler):
             "stdout": launch.stdout_path,
             "stderr": launch.stderr_path,
             "consolelog": private.consolelog or None,
+            "environment": dict(launch.env),
         }
 
     @override
