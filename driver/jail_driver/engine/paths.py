@@ -73,6 +73,11 @@ class TaskDir:
         return self.path / "private.json"
 
     @property
+    def files(self) -> Path:
+        """Files that are mounted into the jail: resolv.conf, hosts."""
+        return self.path / "files"
+
+    @property
     def supervisor(self) -> Path:
         """The supervisor's records."""
         return self.path / "sup"

@@ -30,6 +30,7 @@ class Private:
         system_jail_user: look that user up on the host.
         system_user: who host hooks run as; empty for root.
         fib: routing table of what runs inside; None for the driver's own.
+        work_dir: where the commands inside start; empty for ``/``.
         secrets: values to redact from hook output.
     """
 
@@ -42,6 +43,7 @@ class Private:
     system_jail_user: bool = False
     system_user: str = ""
     fib: int | None = None
+    work_dir: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 

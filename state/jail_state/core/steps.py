@@ -19,13 +19,18 @@ class StepKind(StrEnum):
     FILES = "files"
     HOOK = "hook"
     ADDRESS = "address"
+    EPAIR = "epair"
+    BRIDGE = "bridge"
     MOUNT_POINT = "mount-point"
     MOUNT = "mount"
+    DEVICE = "device"
     RULE = "rule"
     JAIL = "jail"
     CPUS = "cpus"
     DATASET = "dataset"
     INTERFACE = "interface"
+    INSIDE = "inside"
+    ROUTE = "route"
     SUPERVISOR = "supervisor"
     MAIN = "main"
 
@@ -34,6 +39,7 @@ class StepKind(StrEnum):
     SUPERVISOR_END = "supervisor-end"
     DATASET_BACK = "dataset-back"
     INTERFACE_BACK = "interface-back"
+    EPAIR_DESTROY = "epair-destroy"
     JAIL_REMOVE = "jail-remove"
     JAIL_GONE = "jail-gone"
     UNMOUNT = "unmount"
@@ -105,12 +111,15 @@ class StepRecord:
     ended_at_ns: int = 0
 
 
+# What has no entry here goes with something else: a bridge's member and the addresses and routes inside with
+# the pair or the jail's network, a device file with its devfs.
 _UNDO = {
     StepKind.ADDRESS: StepKind.ADDRESS_REMOVE,
     StepKind.MOUNT_POINT: StepKind.MOUNT_POINT_REMOVE,
     StepKind.MOUNT: StepKind.UNMOUNT,
     StepKind.DATASET: StepKind.DATASET_BACK,
     StepKind.INTERFACE: StepKind.INTERFACE_BACK,
+    StepKind.EPAIR: StepKind.EPAIR_DESTROY,
 }
 
 
@@ -151,6 +160,7 @@ def teardown_of(steps: tuple[Step, ...], hooks: Mapping[str, int]) -> tuple[Step
         *once(StepKind.PROCESSES_KILL, StepKind.JAIL),
         *once(StepKind.SUPERVISOR_END, StepKind.SUPERVISOR),
         *undo(StepKind.INTERFACE, StepKind.DATASET),
+        *undo(StepKind.EPAIR),
         *once(StepKind.JAIL_REMOVE, StepKind.JAIL),
         *once(StepKind.JAIL_GONE, StepKind.JAIL),
         *down("exec.poststop"),

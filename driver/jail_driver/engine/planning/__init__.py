@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from jail_driver.config.model import AddressWanted, Command, JailConfig
+from jail_driver.config.model import Command, JailConfig
 from jail_driver.config.options import PluginOptions
 from jail_driver.engine.paths import TaskDir
+from jail_driver.engine.planning import network
 from jail_driver.engine.planning.facts import HostFacts
+from jail_driver.engine.planning.files import own_files
 from jail_driver.engine.planning.mounts import mount_steps
 from jail_driver.engine.private import Private
 from jail_driver.engine.redact import secrets_of
@@ -18,8 +20,6 @@ from jail_state.core.steps import Phase, Step, StepKind, hook_steps, teardown_of
 
 __all__ = ["HostFacts", "build", "private_of"]
 
-_FULL_PREFIX = {False: 32, True: 128}
-
 
 def build(
     spec: TaskSpec, config: JailConfig, options: PluginOptions, directory: TaskDir, facts: HostFacts
@@ -27,25 +27,28 @@ def build(
     """Return the plan of a task, without what no event may hold."""
     name = jail_name(spec.id, spec.name)
     hooks = config.hooks
+    files = own_files(spec, config)
+    addresses = [one.address for one in (*config.ip4_addrs, *config.ip6_addrs) if not config.vnet]
     up = (
-        Step("files", StepKind.FILES, Phase.FILES),
+        Step("files", StepKind.FILES, Phase.FILES, {"files": files} if files else {}),
         *_hooks("exec.prepare", hooks, Phase.PREPARE),
-        *_addresses(config.ip4_addrs, v6=False),
-        *_addresses(config.ip6_addrs, v6=True),
-        *mount_steps(spec, config, directory, facts),
+        *network.host_steps(config),
+        *mount_steps(spec, config, directory, facts, files),
         *_hooks("exec.prestart", hooks, Phase.PRESTART),
         *_rules(config, name),
-        Step("jail", StepKind.JAIL, Phase.JAIL, {"name": name, "path": str(directory.root)}),
+        Step(
+            "jail",
+            StepKind.JAIL,
+            Phase.JAIL,
+            {"name": name, "path": str(directory.root), "addresses": addresses},
+        ),
         *((Step("cpus", StepKind.CPUS, Phase.JAIL, {"cpus": config.cpus}),) if config.cpus else ()),
         *_hooks("exec.created", hooks, Phase.CREATED),
         *(
             Step(f"dataset {dataset}", StepKind.DATASET, Phase.CREATED, {"dataset": dataset})
             for dataset in config.zfs_datasets
         ),
-        *(
-            Step(f"interface {nic}", StepKind.INTERFACE, Phase.INTERFACE, {"interface": nic})
-            for nic in config.vnet_interfaces
-        ),
+        *network.inside_steps(config),
         Step("supervisor", StepKind.SUPERVISOR, Phase.MAIN),
         Step("main", StepKind.MAIN, Phase.MAIN),
         *_hooks("exec.poststart", hooks, Phase.POSTSTART),
@@ -65,56 +68,31 @@ def build(
         stop_signal=options.kill_signal,
         stop_timeout_s=options.kill_timeout_s if config.stop_timeout_s is None else config.stop_timeout_s,
         persist=config.persist,
-        ip=_own_address(config),
-        ports={port.label: port.to or port.value for port in spec.resources.ports},
+        ip=network.own_address(config),
+        ports=network.ports_of(spec),
     )
 
 
 def private_of(spec: TaskSpec, config: JailConfig, options: PluginOptions) -> Private:
     """Return the part of a plan that no event may hold."""
     timeout_s = options.hook_timeout_s if config.exec_timeout_s is None else config.exec_timeout_s
-    params = dict(config.params)
-    for family, wanted in (("ip4.addr", config.ip4_addrs), ("ip6.addr", config.ip6_addrs)):
-        if wanted:
-            params[family] = ",".join(one.address for one in wanted)
     return Private(
         hooks=dict(config.hooks),
-        params=params,
+        params={**config.params, **network.restrictions(config)},
         start=config.start,
         hook_timeout_s=timeout_s,
         consolelog=config.consolelog or "",
         user=config.jail_user or spec.user or "",
         system_jail_user=config.system_jail_user,
         system_user=config.system_user or "",
+        work_dir=config.work_dir or "",
         fib=config.exec_fib,
         secrets=secrets_of(spec.env),
     )
 
 
-def _own_address(config: JailConfig) -> str:
-    first = (*config.ip4_addrs, *config.ip6_addrs)[:1]
-    return first[0].address if first else ""
-
-
 def _hooks(name: str, hooks: Mapping[str, tuple[Command, ...]], phase: Phase) -> tuple[Step, ...]:
     return hook_steps(name, len(hooks.get(name, ())), phase)
-
-
-def _addresses(wanted: Iterable[AddressWanted], *, v6: bool) -> tuple[Step, ...]:
-    return tuple(
-        Step(
-            f"address {one.interface}|{one.address}",
-            StepKind.ADDRESS,
-            Phase.ADDRESS,
-            {
-                "interface": one.interface,
-                "address": one.address,
-                "prefix": one.prefix_len or _FULL_PREFIX[v6],
-            },
-        )
-        for one in wanted
-        if one.interface is not None
-    )
 
 
 def _rules(config: JailConfig, name: str) -> tuple[Step, ...]:

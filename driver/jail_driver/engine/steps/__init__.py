@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from jail_driver.engine.steps import extras, files, hooks, jail, mounts, process, shared
+from jail_driver.engine.steps import extras, files, hooks, jail, mounts, network, process, shared
 from jail_driver.engine.steps.base import Context, Handler, Launch
 from jail_state.core.steps import StepKind
 
@@ -28,8 +28,14 @@ HANDLERS: Final[Mapping[StepKind, Handler]] = {
     StepKind.CPUS: extras.Cpus(),
     StepKind.DATASET: extras.Dataset(),
     StepKind.DATASET_BACK: extras.DatasetBack(),
-    StepKind.INTERFACE: jail.Interface(),
-    StepKind.INTERFACE_BACK: jail.InterfaceBack(),
+    StepKind.EPAIR: network.Epair(),
+    StepKind.EPAIR_DESTROY: network.EpairDestroy(),
+    StepKind.BRIDGE: network.Bridge(),
+    StepKind.INTERFACE: network.Interface(),
+    StepKind.INTERFACE_BACK: network.InterfaceBack(),
+    StepKind.INSIDE: network.Inside(),
+    StepKind.ROUTE: network.Route(),
+    StepKind.DEVICE: mounts.Device(),
     StepKind.SUPERVISOR: process.Supervisor(),
     StepKind.SUPERVISOR_END: process.SupervisorEnd(),
     StepKind.MAIN: process.Main(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from typing_extensions import override
@@ -25,6 +26,7 @@ class Files(Handler):
             directory.path.mkdir(mode=0o700, exist_ok=True)
             directory.root.mkdir(mode=0o755, exist_ok=True)
             private_file.write(directory.private, ctx.launch.private)
+            _write_files(directory.files, step.args.get("files", {}))
         except OSError as error:
             raise HostError(f"make {error.filename}", error.strerror or "refused") from error
         ctx.private = ctx.launch.private
@@ -44,7 +46,7 @@ class FilesRemove(Handler):
         try:
             for file in (directory.socket, directory.private, directory.private.with_suffix(".tmp")):
                 file.unlink(missing_ok=True)
-            for folder in (directory.supervisor, directory.locks):
+            for folder in (directory.supervisor, directory.locks, directory.files):
                 _remove_flat(folder)
             for folder in (directory.root, directory.path):
                 with contextlib.suppress(FileNotFoundError):
@@ -52,6 +54,18 @@ class FilesRemove(Handler):
         except OSError as error:
             raise HostError(f"remove {error.filename}", error.strerror or "refused") from error
         return {}
+
+
+def _write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write what is mounted into the jail: readable by every user inside, changed by none."""
+    if not files:
+        return
+    folder.mkdir(mode=0o755, exist_ok=True)
+    for name, text in files.items():
+        temporary = folder / f"{name}.tmp"
+        temporary.write_text(text)
+        temporary.chmod(0o644)
+        temporary.rename(folder / name)
 
 
 def _remove_flat(folder: Path) -> None:

@@ -6,10 +6,10 @@ from typing_extensions import override
 
 from jail_driver.engine.steps.base import Context, Handler, Result
 from jail_driver.errors import HostError
-from jail_driver.host.errors import ExistsError, MissingError
+from jail_driver.host.errors import ExistsError
 from jail_driver.host.port import Rule
 from jail_state.core.reconcile import Seen, StepSeen
-from jail_state.core.steps import Step
+from jail_state.core.steps import Step, StepKind
 
 
 class Jail(Handler):
@@ -26,6 +26,10 @@ class Jail(Handler):
             )
         except ExistsError as error:
             raise HostError(f"create jail {name}", "a jail of this name exists and is not ours") from error
+        except HostError as error:
+            if "addresses clash" in error.why:
+                raise HostError(error.what, f"{error.why}: {_clash(ctx, step)}") from error
+            raise
         return {"jid": jid}
 
     @override
@@ -33,6 +37,20 @@ class Jail(Handler):
         # A dying one was made too: somebody removed it meanwhile, and the teardown has to wait for it.
         seen = await ctx.jail()
         return StepSeen(Seen.NOT_DONE) if seen is None else StepSeen(Seen.DONE, {"jid": seen.jid})
+
+
+def _clash(ctx: Context, step: Step) -> str:
+    """Name who holds the address: jails may share one only if each has no other (kern_jail.c)."""
+    mine = set(step.args.get("addresses", ()))
+    rule = "jails may share an address only if none of them has another"
+    for other in ctx.others():
+        jail = other.step_of(StepKind.JAIL)
+        shared = mine.intersection(jail.args.get("addresses", ())) if jail is not None else None
+        if shared:
+            plan = other.plan
+            who = f"task {plan.task_name} of job {plan.job_id} (allocation {plan.alloc_id})"
+            return f"{', '.join(sorted(shared))} is in use by {who}, and {rule}"
+    return f"one of {', '.join(sorted(mine))} is in use by a jail that is not this driver's, and {rule}"
 
 
 class JailRemove(Handler):
@@ -70,6 +88,15 @@ class RuleAdd(Handler):
             ctx.evidence.listen_for(ctx.task)
         return {}
 
+    @override
+    async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
+        # The amount is left out: rctl(8) shows "64M" as plain bytes, and the name is nobody else's.
+        wanted = (step.args["resource"], step.args["action"], step.args["per"])
+        for rule in await ctx.host.rules(ctx.task.plan.jail_name):
+            if (rule.resource, rule.action, rule.per) == wanted:
+                return StepSeen(Seen.DONE)
+        return StepSeen(Seen.NOT_DONE)
+
 
 class RulesRemove(Handler):
     """``rctl -r jail:NAME``: rules outlive the jail, so this comes last."""
@@ -78,39 +105,3 @@ class RulesRemove(Handler):
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
         await ctx.host.remove_rules(ctx.task.plan.jail_name, lock=ctx.lock(step))
         return {}
-
-
-class Interface(Handler):
-    """``ifconfig IF vnet JID``: moves an interface into the jail's own network stack."""
-
-    @override
-    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
-        jid = _jid(ctx, step)
-        await ctx.host.give_interface(step.args["interface"], jid, lock=ctx.lock(step))
-        return {"jid": jid}
-
-    @override
-    async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
-        jid = _jid(ctx, step)
-        try:
-            given = step.args["interface"] in await ctx.host.interfaces(jid)
-        except MissingError:
-            given = False  # with the jail its interfaces went back to the host
-        return StepSeen(Seen.DONE, {"jid": jid}) if given else StepSeen(Seen.NOT_DONE)
-
-
-class InterfaceBack(Handler):
-    """``ifconfig IF -vnet JID``: before the jail is removed, so that exec.poststop finds it."""
-
-    @override
-    async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
-        seen = await ctx.jail()
-        if seen is not None:
-            await ctx.host.take_interface(step.args["interface"], seen.jid, lock=ctx.lock(step))
-        return {}
-
-
-def _jid(ctx: Context, step: Step) -> int:
-    if ctx.task.jid is None:
-        raise HostError(step.key, "the jail has no jid")
-    return ctx.task.jid

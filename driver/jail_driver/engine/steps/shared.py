@@ -6,19 +6,16 @@ last of us who uses it. The rule is read from the journals alone: ``before.ours`
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from typing_extensions import override
 
 from jail_driver.engine.steps.base import Context, Handler, Result, holder, seen_before, uses
-from jail_driver.errors import ConfigError, HostError
+from jail_driver.engine.steps.safe import make, remove_empty, safe_target
+from jail_driver.errors import HostError
 from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step, StepKind
-
-_DIRECTORY_MODE = 0o755
-_FILE_MODE = 0o644
 
 
 class _Shared(Handler):
@@ -105,34 +102,15 @@ class _MountPoints(_Shared):
 
     @override
     def same(self, ctx: Context, step: Step) -> Callable[[Step], bool]:
-        place = (step.args["path"], step.args["inside"])
-        return lambda other: (other.args["path"], other.args["inside"]) == place
+        return lambda other: other.args.get("place") == step.args["place"]
 
     @override
     def exclusive(self, ctx: Context, step: Step) -> str | None:
-        return f"mount-point {step.args['path']} {step.args['inside']}"
+        return f"mount-point {step.args['place']}"
 
-
-def safe_target(root: Path, inside: str) -> Path:
-    """Return the host path of a mount point, refusing symbolic links on the way.
-
-    A jailed root of a shared Path may have put one there; it would move the mount somewhere else.
-
-    Raises:
-        HostError: a component is a symbolic link.
-    """
-    path = root
-    for part in Path(inside).parts:
-        if part in ("/", "."):
-            continue
-        if part == "..":
-            raise ConfigError(f"{inside}: a mount point inside the jail must not hold '..'")
-        path /= part
-        if path.is_symlink():
-            raise HostError(
-                f"mount {inside}", f"{path} is a symbolic link; a mount point must be a directory"
-            )
-    return path
+    def base(self, ctx: Context, step: Step) -> Path:
+        """Return the root to make it in: the view, or Path where the view is read-only."""
+        return Path(step.args["path"]) if step.args["through"] == "path" else ctx.directory.root
 
 
 class MountPoint(_MountPoints):
@@ -140,10 +118,11 @@ class MountPoint(_MountPoints):
 
     @override
     async def before(self, ctx: Context, step: Step) -> Result:
-        target = safe_target(ctx.directory.root, step.args["inside"])
+        root = self.base(ctx, step)
+        target = safe_target(root, step.args["inside"])
         missing = []
         while not target.exists():
-            missing.append("/" + str(target.relative_to(ctx.directory.root)))
+            missing.append("/" + str(target.relative_to(root)))
             target = target.parent
         if missing:
             return {"ours": True, "made": missing}
@@ -154,12 +133,8 @@ class MountPoint(_MountPoints):
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
         made = before["made"]
         for inside in reversed(made):
-            target = safe_target(ctx.directory.root, inside)
             try:
-                if step.args["make"] == "file" and inside == made[0]:
-                    target.touch(_FILE_MODE, exist_ok=True)
-                else:
-                    target.mkdir(_DIRECTORY_MODE, exist_ok=True)
+                make(self.base(ctx, step), inside, file=step.args["make"] == "file" and inside == made[0])
             except OSError as error:
                 why = (
                     f"{step.args['path']} has no {inside} and it cannot be made there ({error.strerror});"
@@ -171,7 +146,7 @@ class MountPoint(_MountPoints):
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
         """What was made must stay known: a step that is simply done again would find it, and call it theirs."""
-        made = [safe_target(ctx.directory.root, inside).exists() for inside in before.get("made", ())]
+        made = [safe_target(self.base(ctx, step), inside).exists() for inside in before.get("made", ())]
         if all(made):
             return StepSeen(Seen.DONE)
         if not any(made):
@@ -188,19 +163,8 @@ class MountPointRemove(_MountPoints):
             return {"kept": True}
         for inside in seen_before(ctx, step).get("made", ()):
             try:
-                _remove_empty(safe_target(ctx.directory.root, inside))
+                remove_empty(self.base(ctx, step), inside)
             except OSError as error:
                 # Something was put there meanwhile: it is the user's now.
                 return {"kept": True, "why": error.strerror}
         return {}
-
-
-def _remove_empty(target: Path) -> None:
-    try:
-        found = target.lstat()
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(found.st_mode):
-        target.rmdir()
-    elif found.st_size == 0:
-        target.unlink()
