@@ -10,7 +10,7 @@ setup: ## make .venv with everything in it
 	@sh scripts/setup.sh
 
 run: setup ## run the document's http-echo task in a jail, show its reply, log and states
-	@exec sh scripts/run.sh
+	@sh scripts/run.sh
 
 test: setup ## run all tests (under 10 minutes on 2 cores)
 	@sh scripts/test.sh
