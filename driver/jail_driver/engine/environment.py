@@ -7,6 +7,7 @@ other names and are put back inside, by the jail's own /bin/sh, just before the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ BASE_PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 _OVERWRITTEN = ("PATH", "HOME", "USER", "SHELL", "MAIL", "LANG", "MM_CHARSET", "BLOCKSIZE")
 _CARRIER = "JAIL_TASK_DRIVER_"
 _PASSWD_FIELDS = 7
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.]")
+"""Nomad makes some of its variables' names valid so (helper.CleanEnvVar)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,28 +107,67 @@ def with_fib(argv: Sequence[str], setfib: str, fib: int | None) -> list[str]:
     return list(argv) if fib is None else [setfib, f"-F{fib}", *argv]
 
 
+def network_env(env: Mapping[str, str], ip: str, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return Nomad's variables of the task's ports for a task that has an address of its own.
+
+    Nomad names the node's address (client/taskenv/env.go), where such a task does not listen: nothing maps
+    the node's port to the jail. Every variable then tells where the task is reached: its own address, and
+    the port that it listens on. The variables of other tasks' ports stay as they are.
+    """
+    found = dict(env)
+    for label, port in ports.items() if ip else ():
+        values = {
+            "NOMAD_IP_": ip,
+            "NOMAD_HOST_IP_": ip,
+            "NOMAD_ADDR_": f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}",
+            "NOMAD_PORT_": str(port),
+            "NOMAD_HOST_PORT_": str(port),
+        }
+        values["NOMAD_HOST_ADDR_"] = values["NOMAD_ADDR_"]
+        for name in {label, _NOT_IN_NAMES.sub("_", label)}:
+            found |= {prefix + name: value for prefix, value in values.items() if prefix + name in env}
+    return found
+
+
 def inside_command(
-    jexec: str, jid: int, run_as: RunAs, argv: Sequence[str], env: Mapping[str, str], root: Path
+    jexec: str,
+    jid: int,
+    run_as: RunAs,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    root: Path,
+    *,
+    work_dir: str = "",
 ) -> tuple[list[str], dict[str, str]]:
     """Return the argument list and environment that run a command inside a jail.
 
+    Args:
+        jexec: the command.
+        jid: of the jail.
+        run_as: who it runs as.
+        argv: the command inside.
+        env: exactly what it shall see.
+        root: the jail's root on the host.
+        work_dir: where it starts, inside; jexec(8) itself only knows ``/``.
+
     Raises:
-        ConfigError: the program is not in the jail, or a user needs a shell that the jail lacks.
+        ConfigError: the program or the directory is not in the jail, or the jail lacks a shell that is needed
+            to set a user's environment or a directory.
     """
     program = argv[0]
+    if work_dir and "/" in program and not program.startswith("/"):
+        program = f"{work_dir}/{program}"
+    _check_inside(root, work_dir, run_as)
     if find_program(root, program, env.get("PATH", BASE_PATH)) is None:
         raise ConfigError(
             f'Exec_start = "{program}": no such program in the jail'
             if "/" in program
             else f'Exec_start = "{program}": not found in the jail\'s PATH {env.get("PATH", BASE_PATH)}'
         )
+    if work_dir:
+        argv = ["/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", work_dir, *argv]
     if not run_as.flag:
         return [jexec, str(jid), *argv], dict(env)
-    if find_program(root, "/bin/sh", "") is None:
-        raise ConfigError(
-            f'user = "{run_as.account.name}": the jail has no /bin/sh, which is needed to set a user\'s'
-            " environment exactly; run as root or add a shell"
-        )
     carried = {name: value for name, value in env.items() if name not in _OVERWRITTEN}
     script = []
     for name in _OVERWRITTEN:
@@ -137,3 +179,23 @@ def inside_command(
     restore = " ".join([*script, 'exec "$@"'])
     head = [jexec, run_as.flag, run_as.account.name, str(jid)]
     return [*head, "/bin/sh", "-c", restore, "sh", *argv], carried
+
+
+def _check_inside(root: Path, work_dir: str, run_as: RunAs) -> None:
+    """Refuse what a shell inside is needed for, where there is none, and a directory that is not there."""
+    has_shell = find_program(root, "/bin/sh", "") is not None
+    if run_as.flag and not has_shell:
+        raise ConfigError(
+            f'user = "{run_as.account.name}": the jail has no /bin/sh, which is needed to set a user\'s'
+            " environment exactly; run as root or add a shell"
+        )
+    if not work_dir:
+        return
+    if not has_shell:
+        raise ConfigError(
+            f'Work_dir = "{work_dir}": the jail has no /bin/sh, which is needed to change the directory; add a'
+            " shell or leave the key out"
+        )
+    place = resolve_inside(root, work_dir)
+    if place is None or not place.is_dir():
+        raise ConfigError(f'Work_dir = "{work_dir}": no such directory in the jail')

@@ -12,6 +12,7 @@ from jail_driver.config.model import JailConfig
 from jail_driver.engine import planning
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.checking import check
+from jail_driver.engine.environment import network_env
 from jail_driver.engine.redact import redact, secrets_of
 from jail_driver.engine.steps import Launch
 from jail_driver.errors import ConfigError, StartError
@@ -43,13 +44,14 @@ async def begin(runtime: Runtime, spec: TaskSpec) -> tuple[TaskActor, Launch]:
     actor = runtime.actors.get(spec.id)
     try:
         config = await check(runtime, spec)
+        if actor is None:
+            actor = await _plan(runtime, spec, config)
     except ConfigError as error:
         if actor is None:
             await _record_refusal(runtime, spec, str(error))
         raise
-    if actor is None:
-        actor = await _plan(runtime, spec, config)
-    env = dict(spec.env) | dict(spec.device_env)
+    plan = actor.task.plan
+    env = network_env(dict(spec.env) | dict(spec.device_env), plan.ip, plan.ports)
     private = planning.private_of(spec, config, runtime.options)
     return actor, Launch(env, spec.stdout_path, spec.stderr_path, private)
 
@@ -63,7 +65,7 @@ async def _plan(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> TaskAct
         keep_out=(os.path.realpath(runtime.state.root), os.path.realpath(Path(spec.alloc_dir).parent)),
     )
     planned = planning.build(spec, config, runtime.options, directory, facts)
-    return await _append_plan(runtime, spec, planned, config.notices)
+    return await _append_plan(runtime, spec, planned, (*config.notices, *planning.notices(spec, config)))
 
 
 async def _record_refusal(runtime: Runtime, spec: TaskSpec, reason: str) -> None:

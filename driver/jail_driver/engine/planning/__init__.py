@@ -11,6 +11,7 @@ from jail_driver.engine.planning import network
 from jail_driver.engine.planning.facts import HostFacts
 from jail_driver.engine.planning.files import own_files
 from jail_driver.engine.planning.mounts import mount_steps
+from jail_driver.engine.planning.network import notices
 from jail_driver.engine.private import Private
 from jail_driver.engine.redact import secrets_of
 from jail_driver.model import TaskSpec
@@ -18,7 +19,7 @@ from jail_state.core.events import TaskPlanned
 from jail_state.core.ids import jail_name
 from jail_state.core.steps import Phase, Step, StepKind, hook_steps, teardown_of
 
-__all__ = ["HostFacts", "build", "private_of"]
+__all__ = ["HostFacts", "build", "notices", "private_of"]
 
 
 def build(

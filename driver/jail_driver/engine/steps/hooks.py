@@ -83,7 +83,13 @@ class Hook(Handler):
         run_as = choose_user(private.user, ctx.directory.root, on_host=private.system_jail_user)
         text = command.argv if not command.background else (_SHELL, "-c", command.text)
         argv, env = inside_command(
-            ctx.tools.jexec, ctx.task.jid, run_as, text, main_env({}, run_as.account), ctx.directory.root
+            ctx.tools.jexec,
+            ctx.task.jid,
+            run_as,
+            text,
+            main_env({}, run_as.account),
+            ctx.directory.root,
+            work_dir=private.work_dir,
         )
         argv = with_fib(argv, ctx.tools.setfib, private.fib)
         done = await ctx.runner.run(

@@ -106,7 +106,10 @@ class Device(Handler):
 
 
 def _same(seen: MountSeen, step: Step) -> bool:
-    return seen.fstype == "nullfs" and (seen.fstype, seen.source) == (step.args["fstype"], step.args["source"])
+    return seen.fstype == "nullfs" and (seen.fstype, seen.source) == (
+        step.args["fstype"],
+        step.args["source"],
+    )
 
 
 def _strays(ctx: Context, step: Step, before: Result, mounts: Iterable[MountSeen]) -> list[MountSeen]:

@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from jail_driver.config.model import Command
+from jail_driver.engine import fifos
 from jail_driver.engine.environment import choose_user, inside_command, main_env, with_fib
 from jail_driver.engine.steps.base import Context, Handler, Launch, Result
 from jail_driver.errors import HostError
@@ -79,11 +80,15 @@ class Main(Handler):
         root = ctx.directory.root
         run_as = choose_user(private.user, root, on_host=private.system_jail_user)
         env = main_env(launch.env, run_as.account)
+        for path in (launch.stdout_path, launch.stderr_path):
+            fifos.give(path, ctx.task.plan.alloc_dir, run_as.account.uid)
         last = len(private.start) - 1
 
         def inside(index: int, command: Command) -> dict[str, Any]:
             text = ("/bin/sh", "-c", command.text) if command.background else command.argv
-            argv, environment = inside_command(ctx.tools.jexec, jid, run_as, text, env, root)
+            argv, environment = inside_command(
+                ctx.tools.jexec, jid, run_as, text, env, root, work_dir=private.work_dir
+            )
             argv = with_fib(argv, ctx.tools.setfib, private.fib)
             timeout_s = private.hook_timeout_s or None if index < last else None
             name = f"Exec_start[{index}]" if last else "Exec_start"
