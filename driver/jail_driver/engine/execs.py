@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from jail_driver import log
 from jail_driver.engine import private as private_file
-from jail_driver.engine.environment import BASE_PATH, choose_user, inside_command, main_env
+from jail_driver.engine.environment import BASE_PATH, choose_user, inside_command, main_env, with_fib
 from jail_driver.engine.exec_pumps import converse
 from jail_driver.engine.lookup import find_program, resolve_inside
 from jail_driver.engine.steps.process import reach
@@ -136,6 +136,7 @@ async def prepare(actor: TaskActor, argv: Sequence[str], *, tty: bool) -> Prepar
         env.setdefault("TERM", "xterm")
     _check_program(root, argv[0], env.get("PATH", BASE_PATH))
     inside, environment = inside_command(context.tools.jexec, task.jid, run_as, argv, env, root)
+    inside = with_fib(inside, context.tools.setfib, private.fib)
     context.directory.locks.mkdir(mode=0o700, exist_ok=True)
     record = context.directory.locks / _RECORDS.replace("*", uuid.uuid4().hex)
     return Prepared(inside, environment, record)
