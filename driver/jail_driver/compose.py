@@ -18,8 +18,8 @@ def about() -> About:
 
 def serve() -> NoReturn:
     """Serve as Nomad's plugin until told to end."""
-    from jail_driver.plugin.serve import serve as serve_plugin  # noqa: PLC0415
     from jail_driver.activity import Activity  # noqa: PLC0415
+    from jail_driver.plugin.serve import serve as serve_plugin  # noqa: PLC0415
     from jail_driver.service import DriverService  # noqa: PLC0415
 
     activity = Activity()

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import rig
 from jail_driver.agent.stub import PluginError
 from jail_state.core.lifecycle import State
 from nomad.system import pids
-
-import rig
 
 pytestmark = rig.needs_root
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from jail_driver import errors, hclspec, log, model
+from jail_driver.activity import Activity
 from jail_driver.plugin.serve import serve
 from jail_driver.rpc.about import About
-from jail_driver.activity import Activity
 from jail_driver.service import ExecStream
 
 FAILURES: Mapping[str, Exception] = {

@@ -16,11 +16,11 @@ import grpc
 from grpc import aio
 
 from jail_driver import log
+from jail_driver.activity import Activity
 from jail_driver.errors import UnavailableError
 from jail_driver.plugin import goplugin, handshake, stdio
 from jail_driver.plugin.wire import service_handler
 from jail_driver.rpc import base, driver
-from jail_driver.activity import Activity
 from jail_driver.rpc.guard import guard
 from jail_driver.rpc.work import Work
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from grpc.aio import ServicerContext
 
-    from jail_driver.rpc.about import About
     from jail_driver.activity import Activity
+    from jail_driver.rpc.about import About
     from jail_driver.rpc.work import Work
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Driver"]
