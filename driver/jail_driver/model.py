@@ -180,7 +180,10 @@ class TaskStatus:
 
 @dataclass(frozen=True, slots=True)
 class CpuUsage:
-    """CPU figures since the last sample; times in nanoseconds, percent of one core."""
+    """CPU figures since the last sample: modes and sum in percent of one core, ticks in MHz of it.
+
+    Nomad's executor fills the fields alike (drivers/shared/executor/procstats).
+    """
 
     system_mode: float
     user_mode: float

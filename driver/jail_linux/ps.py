@@ -37,6 +37,7 @@ class Process:
     """
 
     __slots__ = ("jail", "jid", "name", "pid", "stat", "uid")
+    sums_children = False
 
     def __init__(self, pid: int, jid: int, jail: str) -> None:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="surrogateescape") as stream:
@@ -66,9 +67,18 @@ class Process:
         """Seconds since it was started."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) - int(self.stat[19]) / os.sysconf("SC_CLK_TCK")
 
+    def user_s(self) -> float:
+        """Seconds of processor time in user mode."""
+        return int(self.stat[11]) / os.sysconf("SC_CLK_TCK")
+
+    def system_s(self) -> float:
+        """Seconds of processor time in the kernel."""
+        return int(self.stat[12]) / os.sysconf("SC_CLK_TCK")
+
     def used_s(self) -> float:
-        """Seconds of processor time."""
-        return (int(self.stat[11]) + int(self.stat[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time; with -S those of its ended children too."""
+        fields = self.stat[11:15] if Process.sums_children else self.stat[11:13]
+        return sum(int(field) for field in fields) / os.sysconf("SC_CLK_TCK")
 
     def started(self) -> str:
         """Wall-clock time of its start, as `lstart` shows it."""
@@ -107,6 +117,8 @@ _COLUMNS: "dict[str, tuple[str, str, Callable[[Process], str]]]" = {
     "stat": ("STAT", "state", Process.state),
     "tt": ("TT", "terminal-name", lambda _: "-"),
     "time": ("TIME", "cpu-time", lambda one: _minutes(one.used_s())),
+    "usertime": ("USERTIME", "user-time", lambda one: _minutes(one.user_s())),
+    "systime": ("SYSTIME", "system-time", lambda one: _minutes(one.system_s())),
     "etime": ("ELAPSED", "elapsed-time", lambda one: _elapsed(one.age_s())),
     "etimes": ("ELAPSED", "elapsed-times", lambda one: str(int(one.age_s()))),
     "lstart": ("STARTED", "start-time", Process.started),
@@ -139,6 +151,7 @@ def main(settings: "Settings", arguments: list[str]) -> int:
         arguments = [f"-{arguments[0]}", *arguments[1:]]
     found, _ = options.parse("ps", "aAcdefHhJ:jlmo:O:p:rSTt:U:uvwXxZ", arguments, _USAGE)
     letters = dict(found)
+    Process.sums_children = "S" in letters
     columns = _columns([value for letter, value in found if letter == "o"])
     rows = _rows(columns, _select(settings, letters))
     if style == "json":

@@ -41,6 +41,10 @@ def main(settings: "Settings", arguments: list[str]) -> int:
     if not settings.racct:
         raise Failure(_DISABLED)
     verb = verbs.pop() if verbs else ""
+    if verb == "u" and len(words) > 1:
+        from jail_linux import usage
+
+        usage.look_once()
     failed = 0
     for word in words or [":"]:
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,18 @@ async def task(
         finally:
             await plugin.client.destroy(spec.id, force=True)
     host.wait_clean(before)
+
+
+@contextmanager
+def accounting(host: rig.Host, *, on: bool) -> Iterator[None]:
+    """A host whose kernel was booted with kern.racct.enable=1, or without."""
+    settings = host.tools / "settings.json"
+    text = settings.read_text()
+    settings.write_text(json.dumps(json.loads(text) | {"racct": on}))
+    try:
+        yield
+    finally:
+        settings.write_text(text)
 
 
 async def hear(session: ExecSession) -> Said:

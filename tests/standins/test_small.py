@@ -83,6 +83,20 @@ def test_processes_with_their_jails(tools: Toolbox) -> None:
     tools.ok("pkill -j jl1 sleep")
 
 
+def test_processor_time(tools: Toolbox) -> None:
+    """User and system time are apart; with -S the time of ended children is a part of the sum."""
+    burn = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
+    columns = "-o usertime= -o systime= -o time="
+    said = tools.sh(
+        f"/bin/sh -c '{burn}'; ps {columns} -p $$; ps -S {columns} -p $$; ps -o systime,usertime -p $$ | head -1"
+    )
+    alone, summed, titles = said.out.splitlines()
+    assert titles.split() == ["SYSTIME", "USERTIME"]
+    user, system, total = (float(text.partition(":")[2]) for text in alone.split())
+    assert abs(user + system - total) <= 0.02
+    assert float(summed.split()[2].partition(":")[2]) > total + 0.05
+
+
 def test_ps_of_nothing(tools: Toolbox) -> None:
     """Ps of a process that is not there prints the header alone, status 1."""
     said = tools.sh("ps -o pid,command -p 99999999")

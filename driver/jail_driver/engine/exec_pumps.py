@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jail_driver.host.session import Session
@@ -66,7 +66,8 @@ async def _until_silent(session: Session, pump: asyncio.Future[None]) -> None:
     """
     ended = asyncio.ensure_future(session.wait())
     try:
-        await asyncio.wait({ended, pump}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {ended, pump}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if pump.done():
             pump.result()  # one that cannot send means that the caller is gone: no need to wait then
             await asyncio.wait({ended})

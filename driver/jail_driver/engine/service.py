@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from jail_driver import log
@@ -18,6 +19,7 @@ from jail_driver.engine.recovery import recover_all
 from jail_driver.engine.results import exit_result, handle_of, network_of, status_of, task_id_of
 from jail_driver.engine.runtime import Runtime
 from jail_driver.engine.starting import begin
+from jail_driver.engine.stats import Stats
 from jail_driver.engine.steps.process import reach
 from jail_driver.errors import DriverError, StartError, UnavailableError, UnknownTaskError
 from jail_driver.model import (
@@ -58,6 +60,7 @@ class JailDriver:
         self._activity = activity
         self._options: PluginOptions | None = None
         self._runtime: Runtime | None = None
+        self._stats: Stats | None = None
         self._opening = asyncio.Lock()
         self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._changed = asyncio.Event()
@@ -206,12 +209,14 @@ class JailDriver:
             raise DriverError(f"signal {signal}: {refused}")
         await actor.settle(lambda _task: (ev.SignalSent(signal),))
 
-    async def stats(self, task_id: str, interval_s: float) -> AsyncIterator[TaskUsage]:  # noqa: ARG002
-        """Yield nothing yet: Nomad takes a quiet stream as "no figures"."""
-        await self._ready()
-        nothing: tuple[TaskUsage, ...] = ()
-        for usage in nothing:
-            yield usage
+    async def stats(self, task_id: str, interval_s: float) -> AsyncIterator[TaskUsage]:
+        """Yield a sample at once and then at each interval, until the task runs no more."""
+        runtime = await self._ready()
+        if self._stats is None:
+            self._stats = Stats(runtime)
+        async with aclosing(self._stats.stream(self._actor(runtime, task_id), interval_s)) as samples:
+            async for usage in samples:
+                yield usage
 
     async def events(self) -> AsyncIterator[DriverTaskEvent]:
         """Yield what operators want to see, as it happens."""
