@@ -201,6 +201,21 @@ class TestHttpEcho:
         assert demo.states() == STATES
         assert demo.leftovers() == []
 
+    def test_everything_is_killed(self, base: Path) -> None:
+        """The next run ends what a killed one has left, and serves at the same place."""
+        port = free_port()
+        first = Demo(base, http_echo(base, port), "--for", "100")
+        first.wait_for("listening")
+        os.kill(plugin_of(first.process.pid), signal.SIGKILL)
+        first.process.kill()
+        first.process.wait()
+        url = f"http://127.0.0.1:{port}/"
+        demo = Demo(base, http_echo(base, port), "--fetch", url, "--for", "0.5")
+        assert demo.end() == 0, demo.text
+        assert "which a killed run has left" in demo.text
+        assert f"GET {url}: 200 hello" in demo.text
+        assert demo.leftovers() == []
+
 
 class TestOutcome:
     """The exit status is the task's."""

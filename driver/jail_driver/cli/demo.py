@@ -76,6 +76,7 @@ def _demonstrate(base: Path, options: argparse.Namespace) -> int:
                 state_dir=state_dir,
                 fetch=options.fetch,
                 seconds=seconds,
+                alone=True,
             )
         )
     finally:

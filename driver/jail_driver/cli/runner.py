@@ -45,7 +45,7 @@ class Wanted:
         fetch: a URL to get once the task runs; empty: none.
         seconds: stop after this time; None: when the task ends, or at Ctrl-C.
         verbose: show all of the plugin's log.
-        plugin: further plugin options.
+        alone: nobody else uses the state directory, so that what lives in it was left by a killed run.
     """
 
     job: str
@@ -55,7 +55,7 @@ class Wanted:
     fetch: str = ""
     seconds: float | None = None
     verbose: bool = False
-    plugin: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
 
 
 def run(wanted: Wanted) -> int:
@@ -81,8 +81,7 @@ class _Run:
         )
         self._alloc_id = alloc_id
         self._id = f"{alloc_id}/{self._job.name}/{uuid.uuid4().hex[:8]}"
-        options = {"state_dir": str(wanted.state_dir), **wanted.plugin}
-        self._session = Session(options, say, verbose=wanted.verbose)
+        self._session = Session({"state_dir": str(wanted.state_dir)}, say, verbose=wanted.verbose)
         self._states = StateReader(wanted.state_dir / "events.db", self._id)
         self._telling = asyncio.Lock()
         self._stops = asyncio.Queue[str]()
@@ -98,6 +97,8 @@ class _Run:
         try:
             alloc.make(directory, self._job.name)
             await self._session.open()
+            if self._wanted.alone:
+                await self._end_leftovers()
             spec = self._spec(directory, await self._config())
             pipes = [
                 alloc.LogPipe(Path(spec.stdout_path), sys.stdout.buffer),
@@ -107,7 +108,7 @@ class _Run:
             try:
                 return await self._drive(spec)
             finally:
-                await self._session.call(lambda client: client.destroy(self._id, force=True))
+                await self._destroy(self._id)
                 for pipe in pipes:
                     await asyncio.to_thread(pipe.close, _LOG_END_S)
                 await self._tell_states()
@@ -115,6 +116,14 @@ class _Run:
         finally:
             await self._session.close()
             shutil.rmtree(directory, ignore_errors=True)
+
+    async def _end_leftovers(self) -> None:
+        for task_id in await asyncio.to_thread(self._states.living):
+            say(f"ending {task_id}, which a killed run has left")
+            await self._destroy(task_id)
+
+    async def _destroy(self, task_id: str) -> None:
+        await self._session.call(lambda client: client.destroy(task_id, force=True))
 
     def _listen(self) -> None:
         """Ctrl-C, a closed terminal and SIGTERM stop the task; the second one does not wait for it."""
@@ -200,7 +209,7 @@ class _Run:
         )
         why = await self._stops.get()
         say(f"by force ({why})")
-        await self._session.call(lambda client: client.destroy(self._id, force=True))
+        await self._destroy(self._id)
         await stop
 
     async def _follow(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -67,10 +68,10 @@ class Session:
         await self._client.connect()
         await self._client.set_config(self._config, real=True)
         await self._client.init()
-        async for fingerprint in self._client.fingerprints():
-            if fingerprint.health is not Health.HEALTHY:
-                raise UnavailableError(f"the driver is not healthy: {fingerprint.description}")
-            break
+        async with contextlib.aclosing(self._client.fingerprints()) as fingerprints:  # type: ignore[type-var]
+            first = await anext(fingerprints)
+        if first.health is not Health.HEALTHY:
+            raise UnavailableError(f"the driver is not healthy: {first.description}")
 
     async def call(self, rpc: Callable[[DriverClient], Awaitable[T]]) -> T:
         """Makes one call, repeated through a relaunched plugin if the plugin dies meanwhile, as Nomad does.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jail_state.core.lifecycle import State
-from jail_state.core.task import Task, evolve
+from jail_state.core.task import Task, evolve, replay
 from jail_state.store.errors import StoreMissingError, UnavailableError
 from jail_state.store.readonly import ReadOnlyStore
 
@@ -38,6 +38,18 @@ class StateReader:
     def task(self) -> Task | None:
         """The task as last read."""
         return self._task
+
+    def living(self) -> tuple[str, ...]:
+        """Returns the ids of all tasks that are not stopped.
+
+        Raises:
+            UnavailableError: the store cannot be read.
+        """
+        return tuple(
+            stream
+            for stream, history in self._store.live().items()
+            if replay(history).state is not State.STOPPED
+        )
 
     def new(self) -> list[StateSeen]:
         """Returns the states reached since the last call; none while the store cannot be read."""
