@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     import argparse  # noqa: PLC0415  # not for Nomad's launches
 
-    from jail_driver.cli import install, run, state_dump  # noqa: PLC0415
+    from jail_driver.cli import install, replay, run, state_dump  # noqa: PLC0415
     from jail_driver.version import __version__  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jail-task-driver {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="serve as Nomad's plugin (what Nomad starts)")
-    for module in (run, state_dump, install):
+    for module in (run, state_dump, replay, install):
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
         command.set_defaults(execute=module.execute)

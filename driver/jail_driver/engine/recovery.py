@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jail_driver import log
 from jail_driver.engine import private as private_file
 from jail_driver.engine.execs import end_orphans
+from jail_driver.engine.faults import Point
 from jail_driver.engine.steps import HANDLERS
 from jail_driver.engine.steps.process import exited_of, wait_supervisor_gone
 from jail_driver.host.command import InFlight, wait_in_flight
@@ -45,10 +46,12 @@ async def recover(actor: TaskActor) -> None:
         end_orphans(actor.context.directory)
     evidence = actor.runtime.evidence
     evidence.listen_for(task)
+    await actor.runtime.faults.announce(Point.BEFORE_INTENT, "recovery")
     seen = await observe(actor)
     # Somebody may have asked for a stop meanwhile: the verdict is on the newest snapshot.
     doubts = evidence.missed(task, seen.exited)
     verdict = await actor.settle(lambda newest: (*_verdict(newest, seen), *doubts))
+    await actor.runtime.faults.announce(Point.AFTER_OUTCOME, "recovery")
     _log.info(
         "recovered", task_id=task.id, was=str(task.state), state=str(actor.task.state), events=len(verdict)
     )
