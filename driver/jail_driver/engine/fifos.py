@@ -28,7 +28,8 @@ def give(path: str, alloc_dir: str, uid: int) -> bool:
         return False
     parts = parts_of(place[len(base) :])
     with contextlib.suppress(OSError), parent_of(Path(base), parts) as above:
-        flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        # Never as a writer: the collector takes the end of the last writer for the end of the log.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(parts[-1], flags, dir_fd=above)
         try:
             if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
