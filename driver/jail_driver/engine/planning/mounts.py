@@ -26,9 +26,10 @@ class _View:
     ours lies between.
     """
 
-    def __init__(self, path: str, view: str, *, readonly: bool) -> None:
+    def __init__(self, path: str, directory: TaskDir, *, readonly: bool) -> None:
         self.path = path
-        self.view = view
+        self.view = str(directory.root)
+        self.files = f"{directory.files}/"
         self.steps: list[Step] = []
         self._readonly = readonly
         self._seen: dict[str, int] = {}
@@ -51,11 +52,12 @@ class _View:
             clean: nothing may be hidden by it.
         """
         covered = inside in self._seen
-        make = "file" if fstype == "nullfs" and os.path.isfile(source) else "directory"  # noqa: PTH113
+        # A file of the task's own is not there yet: it is made by the first step.
+        is_file = source.startswith(self.files) or os.path.isfile(source)  # noqa: PTH113
         above = max((own for own in self._own if f"{inside}/".startswith(f"{own}/")), key=len, default=None)
         args = {
             "inside": inside,
-            "make": make,
+            "make": "file" if fstype == "nullfs" and is_file else "directory",
             "path": self.path,
             "through": "path" if self._readonly and above is None else "view",
             "place": f"{self.path}{inside}" if above is None else f"{self._own[above]}{inside[len(above) :]}",
@@ -101,7 +103,7 @@ def mount_steps(
     """
     own = os.path.realpath(f"{spec.alloc_dir}/{spec.name}")
     path = os.path.realpath(config.path) if config.path else own
-    view = _View(path, str(directory.root), readonly=config.path_readonly)
+    view = _View(path, directory, readonly=config.path_readonly)
     view.show("/", path, readonly=False)
     below = _below(path, directory, facts)
     for inside, seen in below.items():

@@ -50,7 +50,13 @@ class Mount(Handler):
         elif args.get("clean"):
             why = f"{inside} of Path is not an empty directory, and the mount would hide what is in it; empty it"
             raise HostError(f"mount {inside}", why)
-        seen = await ctx.host.mount(args["fstype"], source, target, options, lock=ctx.lock(step))
+        try:
+            seen = await ctx.host.mount(args["fstype"], source, target, options, lock=ctx.lock(step))
+        except HostError as error:
+            if "Not a directory" in error.why and target.is_file():
+                why = f"{error.why}: single files can be mounted from FreeBSD 14.0 on"
+                raise HostError(error.what, why) from error
+            raise
         return {"fsid": seen.fsid, "target": seen.target}
 
     @override
