@@ -114,3 +114,19 @@ def test_a_user_needs_a_shell_and_is_told_so(root: Path) -> None:
 def test_lines_that_are_no_accounts_are_passed_over() -> None:
     """Comments, NIS compat entries, damaged lines."""
     assert parse_passwd("# c\n+:::::::\nx:y\nwww:*:80:80:w:/nonexistent:/usr/sbin/nologin\n") == (WWW,)
+
+
+def test_what_is_for_the_dynamic_linker_does_not_reach_the_host(tmp_path: Path) -> None:
+    """jexec(8) is a program of the host, run by root: LD_ variables get their names back inside."""
+    for name in ("prog", "sh"):
+        file = tmp_path / "bin" / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch(0o755)
+    env = {"LD_PRELOAD": "/x.so", "A": "1"}
+    argv, carried = inside_command("jexec", 7, RunAs(ROOT, ""), ["/bin/prog"], env, tmp_path)
+    assert argv[:4] == ["jexec", "7", "/bin/sh", "-c"]
+    assert 'LD_PRELOAD="$JAIL_TASK_DRIVER_LD_PRELOAD"; export LD_PRELOAD' in argv[4]
+    assert carried == {"A": "1", "JAIL_TASK_DRIVER_LD_PRELOAD": "/x.so"}
+    (tmp_path / "bin/sh").unlink()
+    with pytest.raises(ConfigError, match="env LD_PRELOAD: the jail has no /bin/sh"):
+        inside_command("jexec", 7, RunAs(ROOT, ""), ["/bin/prog"], env, tmp_path)

@@ -86,6 +86,24 @@ class TestHowItRuns:
 
         asyncio.run(scenario())
 
+    def test_what_is_for_the_dynamic_linker_stays_inside(self, host: rig.Host) -> None:
+        """jexec(8) runs on the host as root: a job's LD_PRELOAD reaches the jailed program alone."""
+        env = {"LD_PRELOAD": "/local/of the job.so", "LD_BIND_NOW": "1"}
+        start = {"Exec_start": "env | grep LD_ | sort > /local/main 2>&1; sleep 600"}
+
+        async def scenario() -> None:
+            async with task(host, start, env=env) as (plugin, spec):
+                said = await say(plugin, spec, *sh("env | sort"))
+                assert [line for line in said.stdout.decode().splitlines() if line.startswith("LD_")] == [
+                    "LD_BIND_NOW=1",
+                    "LD_PRELOAD=/local/of the job.so",
+                ]
+                assert "JAIL_TASK_DRIVER" not in said.stdout.decode()
+                # The linker complains once for each program that it loads: none of them on the host.
+                assert "LD_PRELOAD=/local/of the job.so" in Path(spec.alloc_dir, "web/local/main").read_text()
+
+        asyncio.run(scenario())
+
     def test_a_time_out_kills(self, host: rig.Host) -> None:
         """ExecTask's time-out ends the command with what it started."""
 

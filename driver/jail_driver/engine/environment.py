@@ -18,6 +18,7 @@ from jail_driver.errors import ConfigError
 BASE_PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 _OVERWRITTEN = ("PATH", "HOME", "USER", "SHELL", "MAIL", "LANG", "MM_CHARSET", "BLOCKSIZE")
 _CARRIER = "JAIL_TASK_DRIVER_"
+_FOR_THE_LINKER = re.compile(r"LD_[A-Za-z0-9_]*")
 _PASSWD_FIELDS = 7
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.]")
 """Nomad makes some of its variables' names valid so (helper.CleanEnvVar)."""
@@ -157,7 +158,7 @@ def inside_command(
     program = argv[0]
     if work_dir and "/" in program and not program.startswith("/"):
         program = f"{work_dir}/{program}"
-    _check_inside(root, work_dir, run_as)
+    _check_inside(root, work_dir, run_as, env)
     if find_program(root, program, env.get("PATH", BASE_PATH)) is None:
         raise ConfigError(
             f'Exec_start = "{program}": no such program in the jail'
@@ -166,24 +167,40 @@ def inside_command(
         )
     if work_dir:
         argv = ["/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", work_dir, *argv]
-    if not run_as.flag:
+    hidden = _hidden(env, run_as)
+    if not hidden:
         return [jexec, str(jid), *argv], dict(env)
-    carried = {name: value for name, value in env.items() if name not in _OVERWRITTEN}
+    carried = {name: value for name, value in env.items() if name not in hidden}
     script = []
-    for name in _OVERWRITTEN:
+    for name in hidden:
         if name in env:
             carried[_CARRIER + name] = env[name]
             script.append(f'{name}="${_CARRIER}{name}"; export {name}; unset {_CARRIER}{name};')
         else:
             script.append(f"unset {name};")
     restore = " ".join([*script, 'exec "$@"'])
-    head = [jexec, run_as.flag, run_as.account.name, str(jid)]
+    head = [jexec, *([run_as.flag, run_as.account.name] if run_as.flag else []), str(jid)]
     return [*head, "/bin/sh", "-c", restore, "sh", *argv], carried
 
 
-def _check_inside(root: Path, work_dir: str, run_as: RunAs) -> None:
+def _hidden(env: Mapping[str, str], run_as: RunAs) -> tuple[str, ...]:
+    """Return the variables that travel under other names and get their own only inside the jail.
+
+    jexec(8) runs on the host, as root: what a job says to the dynamic linker (rtld(1)) must not reach it.
+    """
+    linker = (name for name in env if _FOR_THE_LINKER.fullmatch(name))
+    return (*(_OVERWRITTEN if run_as.flag else ()), *sorted(linker))
+
+
+def _check_inside(root: Path, work_dir: str, run_as: RunAs, env: Mapping[str, str]) -> None:
     """Refuse what a shell inside is needed for, where there is none, and a directory that is not there."""
     has_shell = find_program(root, "/bin/sh", "") is not None
+    linker = [name for name in _hidden(env, run_as) if name not in _OVERWRITTEN]
+    if linker and not has_shell:
+        raise ConfigError(
+            f"env {', '.join(linker)}: the jail has no /bin/sh, which is needed to keep it from the host's own"
+            " programs; leave it out or add a shell"
+        )
     if run_as.flag and not has_shell:
         raise ConfigError(
             f'user = "{run_as.account.name}": the jail has no /bin/sh, which is needed to set a user\'s'

@@ -1,6 +1,6 @@
 """Commands beside main: ``nomad alloc exec``, script checks, template scripts.
 
-They run as main does: in its jail, as its user, with its environment, in ``/``. The environment holds
+They run as main does: in its jail and directory, as its user, with its environment. The environment holds
 secrets and is stored nowhere; the task's supervisor keeps it and tells it to whichever plugin asks.
 """
 
@@ -134,8 +134,10 @@ async def prepare(actor: TaskActor, argv: Sequence[str], *, tty: bool) -> Prepar
     env = main_env(await _environment(actor), run_as.account)
     if tty:
         env.setdefault("TERM", "xterm")
-    _check_program(root, argv[0], env.get("PATH", BASE_PATH))
-    inside, environment = inside_command(context.tools.jexec, task.jid, run_as, argv, env, root)
+    _check_program(root, argv[0], env.get("PATH", BASE_PATH), private.work_dir)
+    inside, environment = inside_command(
+        context.tools.jexec, task.jid, run_as, argv, env, root, work_dir=private.work_dir
+    )
     inside = with_fib(inside, context.tools.setfib, private.fib)
     context.directory.locks.mkdir(mode=0o700, exist_ok=True)
     record = context.directory.locks / _RECORDS.replace("*", uuid.uuid4().hex)
@@ -156,7 +158,9 @@ async def _environment(actor: TaskActor) -> Mapping[str, str]:
     return env
 
 
-def _check_program(root: Path, program: str, search: str) -> None:
+def _check_program(root: Path, program: str, search: str, work_dir: str) -> None:
+    if work_dir and "/" in program and not program.startswith("/"):
+        program = f"{work_dir}/{program}"
     if find_program(root, program, search) is not None:
         return
     if "/" not in program:

@@ -12,7 +12,7 @@ from typing import Any
 from jail_driver import log
 from jail_driver.activity import Activity
 from jail_driver.config.options import PluginOptions, parse_plugin_options
-from jail_driver.engine import execs, fingerprint
+from jail_driver.engine import execs, fingerprint, signals
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.opening import open_runtime
 from jail_driver.engine.recovery import recover_all
@@ -20,7 +20,6 @@ from jail_driver.engine.results import exit_result, handle_of, network_of, statu
 from jail_driver.engine.runtime import Runtime
 from jail_driver.engine.starting import begin
 from jail_driver.engine.stats import Stats
-from jail_driver.engine.steps.process import reach
 from jail_driver.errors import DriverError, StartError, UnavailableError, UnknownTaskError
 from jail_driver.model import (
     DriverTaskEvent,
@@ -168,7 +167,8 @@ class JailDriver:
         runtime = await self._ready()
         actor = runtime.actors.get(task_id)
         if actor is not None:
-            await self._stop(actor, cmd.Stop("Nomad", signal or runtime.options.kill_signal, timeout_s))
+            name = await signals.kill_signal(actor, signal, runtime.options.kill_signal)
+            await self._stop(actor, cmd.Stop("Nomad", name, timeout_s))
 
     async def _stop(self, actor: TaskActor, command: cmd.Stop) -> Task:
         await actor.apply(command)
@@ -196,18 +196,8 @@ class JailDriver:
         return status_of(self._actor(await self._ready(), task_id).task)
 
     async def signal(self, task_id: str, signal: str) -> None:
-        """Send a signal by name to main."""
-        actor = self._actor(await self._ready(), task_id)
-        if actor.task.state is not State.RUNNING:
-            raise DriverError(f"cannot signal a task that is {actor.task.state}")
-        try:
-            async with reach(actor.context) as supervisor:
-                refused = await supervisor.signal(signal)
-        except (OSError, EOFError) as error:
-            raise DriverError(f"signal {signal}: the task has just ended") from error
-        if refused:
-            raise DriverError(f"signal {signal}: {refused}")
-        await actor.settle(lambda _task: (ev.SignalSent(signal),))
+        """Send a signal by name to main, or to all if main has ended and the task lives on."""
+        await signals.send(self._actor(await self._ready(), task_id), signal)
 
     async def stats(self, task_id: str, interval_s: float) -> AsyncIterator[TaskUsage]:
         """Yield a sample at once and then at each interval, until the task runs no more."""

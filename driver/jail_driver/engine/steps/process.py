@@ -9,11 +9,12 @@ from typing import Any
 
 from typing_extensions import override
 
+from jail_driver import log
 from jail_driver.config.model import Command
 from jail_driver.engine import fifos
 from jail_driver.engine.environment import choose_user, inside_command, main_env, with_fib
 from jail_driver.engine.steps.base import Context, Handler, Launch, Result
-from jail_driver.errors import HostError
+from jail_driver.errors import DriverError, HostError
 from jail_driver.supervisor import records
 from jail_driver.supervisor.client import SupervisorClient
 from jail_driver.supervisor.procid import ProcessId
@@ -23,6 +24,7 @@ from jail_state.core.events import MainExited
 from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
 
+_log = log.get("engine")
 _END_S = 5.0
 _SETUP_POLL_S = 0.1
 
@@ -165,8 +167,13 @@ class MainStop(Handler):
         if main_lives and ctx.task.main is not None and not await supervisor.signal(signal):
             return
         seen = await ctx.jail()
-        if seen is not None:
+        if seen is None:
+            return
+        try:
             await ctx.host.kill_processes(seen.jid, signal)
+        except DriverError as error:
+            # A signal that this host does not have must not keep the task from ending: kill_timeout goes on.
+            _log.warning("the kill signal was not sent", task_id=ctx.task.id, error=str(error))
 
 
 async def _either(gone: asyncio.Future[Any], force: asyncio.Event | None, timeout_s: float) -> bool:
