@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import rig
+from jail_driver.agent.stub import PluginError
 from jail_driver.model import ExitResult, Resources
 from jail_state.core.events import NoticeGiven, TeardownBegan
 
@@ -111,6 +112,27 @@ class TestMemory:
         assert (ran.result.signal, ran.result.oom_killed) == (9, False)
         assert not ran.says("memory limit")
 
+    @needs_memory
+    def test_over_a_restart(self, host: rig.Host) -> None:
+        """A plugin that took the task over hears of its end as the first one would have."""
+
+        async def scenario() -> None:
+            before = host.snapshot()
+            wait = "while [ ! -e /alloc/go ]; do sleep 0.05; done"
+            spec = host.spec({"Exec_start": f"{wait}; exec {GREEDY}"}, resources=limited())
+            first = await rig.launch(host)
+            started = await first.start(spec)
+            await first.kill()
+            async with rig.plugin(host) as second:
+                await second.client.recover(started.handle)
+                Path(spec.alloc_dir, "alloc/go").touch()
+                result = await asyncio.wait_for(second.client.wait(spec.id), 20)
+                assert (result.signal, result.oom_killed) == (9, True)
+                await second.client.destroy(spec.id)
+            host.wait_clean(before)
+
+        asyncio.run(scenario())
+
     def test_without_evidence_it_is_probable(self, host: rig.Host) -> None:
         """A plugin that was away when main died calls it probable, never OOMKilled."""
 
@@ -147,6 +169,30 @@ class TestCores:
         )
         assert ran.out.split() == ["Cpus_allowed_list:", "1"]
 
+    @pytest.mark.parametrize("point", ["after-intent", "after-effect"])
+    def test_a_crash_in_the_middle(self, host: rig.Host, point: str) -> None:
+        """Nomad repeats the start: the jail is bound, once or again, and main runs once."""
+
+        async def scenario() -> None:
+            before = host.snapshot()
+            host.plan_faults({"point": point, "step": "cpus", "do": "kill"})
+            show = "echo run >> /alloc/runs; grep Cpus_allowed_list /proc/self/status"
+            config = {"Exec_start": show, "Mount_procfs": True}
+            spec = host.spec(config, resources=limited(cpuset_cpus="0"))
+            first = await rig.launch(host)
+            with pytest.raises(PluginError):
+                await first.start(spec)
+            await first.gone()
+            async with rig.plugin(host) as second:
+                await second.start(spec)
+                await asyncio.wait_for(second.client.wait(spec.id), 20)
+                await second.client.destroy(spec.id)
+            host.wait_clean(before)
+            assert Path(spec.alloc_dir, "alloc/runs").read_text() == "run\n"
+            assert Path(spec.stdout_path).read_text().split()[-1] == "0"
+
+        asyncio.run(scenario())
+
     def test_a_core_that_is_not_there(self, host: rig.Host) -> None:
         """The start fails with cpuset's words, and leaves nothing."""
 
@@ -181,3 +227,28 @@ class TestOthers:
         [said] = [text for text in ran.said if text.startswith("limits that this host")]
         assert "openfiles:deny (for each process, not for all together)" in said
         assert "nshm:deny (not at all)" in said
+
+
+def test_a_routing_table(tmp_path: Path) -> None:
+    """Exec_fib puts setfib(1) in front of what runs inside: main, the commands before it and exec.stop."""
+    with rig.host() as host:
+        log = tmp_path / "fibs"
+        setfib = host.tools / "setfib"
+        setfib.write_text(f'#!/bin/sh\necho "$1" "${{2##*/}}" >> {log}\nshift\nexec "$@"\n')
+        setfib.chmod(0o755)
+
+        async def scenario() -> None:
+            before = host.snapshot()
+            config = {"Exec_start": ["true", "sleep 300"], "Exec_stop": "true", "Exec_prestart": "true"}
+            spec = host.spec({**config, "Exec_fib": 0})
+            async with rig.plugin(host) as plugin:
+                await plugin.start(spec)
+                await rig.until("main's line", lambda: log.exists() and log.read_text().count("\n") == 2)
+                await plugin.client.stop(spec.id, timeout_s=2, signal="SIGTERM")
+                result = await plugin.client.wait(spec.id)
+                assert result.signal == signal.SIGTERM
+                await plugin.client.destroy(spec.id)
+            host.wait_clean(before)
+
+        asyncio.run(scenario())
+        assert log.read_text() == "-F0 jexec\n" * 3
