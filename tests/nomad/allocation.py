@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nomad.system import eventually
+from nomad.system import eventually, processes
 
 if TYPE_CHECKING:
     from nomad.agent import Agent
@@ -25,6 +24,16 @@ class Task:
     def event(self, kind: str) -> Mapping[str, Any] | None:
         """The newest event of a kind, for example ``Terminated``."""
         return next((event for event in reversed(self.events) if event["Type"] == kind), None)
+
+    def exit(self) -> tuple[int, int]:
+        """Exit code and signal of the newest ``Terminated`` event.
+
+        Raises:
+            AssertionError: there is none; the text has all events.
+        """
+        terminated = self.event("Terminated")
+        assert terminated is not None, self.messages
+        return terminated["ExitCode"], terminated["Signal"]
 
     @property
     def messages(self) -> str:
@@ -76,13 +85,12 @@ class Allocation:
         return done.stdout
 
     def final_logs(self, *argv: str, task: str = "") -> str:
-        """The log of an ended task, once the agent's collector has written the rest."""
-        log, again = "", self.logs(*argv, task=task)
-        while log != again:
-            log = again
-            time.sleep(0.3)
-            again = self.logs(*argv, task=task)
-        return log
+        """The log of an ended task, once the agent's collector has written the rest and is gone."""
+        eventually(
+            "the log collectors gone",
+            lambda: not any(parent == self.agent.pid and "logmon" in argv for _, parent, argv in processes()),
+        )
+        return self.logs(*argv, task=task)
 
     def wait_log(self, text: str, *argv: str, timeout_s: float = 30.0) -> str:
         """Waits until the log holds a text; the whole log."""

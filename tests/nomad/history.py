@@ -26,6 +26,11 @@ class History:
     names: tuple[str, ...]
     events: tuple[Mapping[str, Any], ...]
 
+    def exits(self) -> list[tuple[int, int]]:
+        """How main ended, as (exit code, signal); a true history has one."""
+        found = [event["data"] for event in self.events if event["name"] == "main-exited"]
+        return [(one["exit_code"], one["signal"]) for one in found]
+
 
 def read(tasks: str, events: str, alloc_id: str) -> list[History]:
     """Reads the histories of one allocation.

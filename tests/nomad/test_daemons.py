@@ -24,8 +24,9 @@ def test_running_until_the_last_descendant_is_gone(agent: Agent) -> None:
         assert seen.state == "running"
         time.sleep(0.1)
     ended = allocation.wait("dead")
-    terminated = ended.event("Terminated")
-    assert terminated is not None, ended.messages
-    assert (terminated["ExitCode"], terminated["Signal"]) == (0, 0)
+    assert ended.exit() == (0, 0)
     assert allocation.final_logs().splitlines() == ["started", "last words"]
     agent.wait_clean(before)
+    [told] = agent.histories(allocation.id)
+    assert told.states == ("pending", "prestart", "running", "prestop", "stopped")
+    assert told.exits() == [(0, 0)]

@@ -91,7 +91,8 @@ class TestRunning:
 class TestEnded:
     """A task that ends while nobody looks."""
 
-    def test_while_both_were_dead(self, mortal: Agent) -> None:
+    @pytest.mark.parametrize("plugin_too", [True, False], ids=["both dead", "agent dead"])
+    def test_it_is_reported_once(self, mortal: Agent, *, plugin_too: bool) -> None:
         """It is reported with its 7 and not run again."""
         before = mortal.snapshot_without_processes()
         command = "echo run >> /alloc/data/runs; while [ ! -e /alloc/data/end ]; do sleep 0.1; done; exit 7"
@@ -102,14 +103,15 @@ class TestEnded:
         eventually("main runs", (data / "runs").exists)
         plugin = mortal.plugin_pid()
         mortal.kill()
-        mortal.end(plugin)
+        if plugin_too:
+            mortal.end(plugin)
         (data / "end").touch()
         eventually("main ended", lambda: not rooted_below(mortal.base))
         mortal.start()
         ended = allocation.wait("dead")
-        terminated = ended.event("Terminated")
-        assert terminated is not None, ended.messages
-        assert (terminated["ExitCode"], terminated["Signal"]) == (7, 0)
+        assert ended.exit() == (7, 0)
         assert (data / "runs").read_text() == "run\n"
         assert ended.restarts == 0
+        [told] = mortal.histories(allocation.id)
+        assert told.exits() == [(7, 0)]
         eventually_equal("the host", mortal.snapshot_without_processes, before)
