@@ -20,6 +20,12 @@ def _target(ctx: Context, step: Step) -> Path:
     return ctx.directory.root if inside == "/" else safe_target(ctx.directory.root, inside)
 
 
+def _place(ctx: Context, step: Step) -> str:
+    """Return where a mount shows in the table; nothing is looked up, somebody may have put a link there."""
+    inside = step.args["inside"]
+    return str(ctx.directory.root if inside == "/" else ctx.inside(inside))
+
+
 class Mount(Handler):
     """Mounts one file system; the host adapter verifies where it landed.
 
@@ -61,7 +67,7 @@ class Mount(Handler):
 
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
-        target = str(_target(ctx, step))
+        target = _place(ctx, step)
         known = before.get("below", ())
         mounts = await ctx.host.mounts()
         for seen in reversed(mounts):
@@ -88,8 +94,7 @@ class Unmount(Handler):
     async def _ours(self, ctx: Context, step: Step) -> list[MountSeen]:
         record = undone(ctx, step)
         fsid = record.get("fsid", "")
-        root = str(ctx.directory.root)
-        target = root if step.args["inside"] == "/" else str(ctx.inside(step.args["inside"]))
+        root, target = str(ctx.directory.root), _place(ctx, step)
         mounts = await ctx.host.mounts()
         if fsid:
             # A jailed root may have moved nothing, but the fsid alone could have been reused after a

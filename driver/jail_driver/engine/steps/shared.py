@@ -6,6 +6,7 @@ last of us who uses it. The rule is read from the journals alone: ``before.ours`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,7 +147,8 @@ class MountPoint(_MountPoints):
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
         """What was made must stay known: a step that is simply done again would find it, and call it theirs."""
-        made = [safe_target(self.base(ctx, step), inside).exists() for inside in before.get("made", ())]
+        base = self.base(ctx, step)
+        made = [os.path.lexists(f"{base}{inside}") for inside in before.get("made", ())]
         if all(made):
             return StepSeen(Seen.DONE)
         if not any(made):
