@@ -41,7 +41,6 @@ from jail_state.store.errors import StoreError
 
 _log = log.get("service")
 _RECOVER_WAIT_S = 5.0
-_AGAIN_S = 5.0
 
 
 def _options(config: Mapping[str, Any]) -> PluginOptions:
@@ -105,24 +104,9 @@ class JailDriver:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def fingerprints(self) -> AsyncIterator[Fingerprint]:
+    def fingerprints(self) -> AsyncIterator[Fingerprint]:
         """Yield the driver's health at once, then each change."""
-        last: Fingerprint | None = None
-        while True:
-            changed = self._changed
-            try:
-                found = await fingerprint.take(await self._ready())
-            except UnavailableError as error:
-                found = fingerprint.unhealthy(str(error))
-            if found != last:
-                last = found
-                yield found
-            try:
-                await asyncio.wait_for(
-                    changed.wait(), fingerprint.INTERVAL_S if self._runtime is not None else _AGAIN_S
-                )
-            except TimeoutError:
-                continue
+        return fingerprint.changes(self._ready, lambda: self._changed)
 
     async def start(self, spec: TaskSpec) -> StartedTask:
         """Start a task, or join the start that is under way for this id."""
