@@ -225,7 +225,8 @@ def _integer(name: str, text: str) -> str:
     if not (digits.isascii() and digits.isdigit()):
         raise Failure(f'jail: {name}: non-integer value "{text}"')
     number = int(text)
-    limits = {"enforce_statfs": (0, 2), "devfs_ruleset": (0, 65535)}
+    # host.hostid is an unsigned long in the kernel, the others are int.
+    limits = {"enforce_statfs": (0, 2), "devfs_ruleset": (0, 65535), "host.hostid": (0, 2**64 - 1)}
     low, high = limits.get(name, (-(2**31), 2**32 - 1))
     if not low <= number <= high:
         raise Failure("jail: jail_set: Invalid argument")

@@ -25,6 +25,7 @@ class Node:
 
     def __init__(self, directory: Path, **options: Any) -> None:
         self.host = FakeHost()
+        self.actors: dict[str, object] = {}
         self.tools = SimpleNamespace(setfib="/usr/sbin/setfib", zfs="/sbin/zfs")
         self.options = PluginOptions("/var/db/x", **options)
         self.root = directory / "root"

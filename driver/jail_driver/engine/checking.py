@@ -38,7 +38,7 @@ async def check(runtime: Runtime, spec: TaskSpec) -> JailConfig:
     problems += _of_path(spec)
     if config is not None:
         problems += _of_users(spec, config)
-        problems += await _of_host(runtime, config)
+        problems += await _of_host(runtime, spec, config)
     if problems or config is None:
         raise ConfigError(*dict.fromkeys(problems))
     return await _limited(runtime, spec, config)
@@ -100,7 +100,7 @@ def _of_users(spec: TaskSpec, config: JailConfig) -> Iterable[str]:
             yield from error.problems
 
 
-async def _of_host(runtime: Runtime, config: JailConfig) -> list[str]:
+async def _of_host(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> list[str]:
     """Say which programs and tables of the host the task needs and does not find."""
     problems = []
     fib = config.exec_fib
@@ -113,9 +113,19 @@ async def _of_host(runtime: Runtime, config: JailConfig) -> list[str]:
                 f"Exec_fib = {fib}: this kernel has routing tables 0 to {int(fibs) - 1} (net.fibs); "
                 "set net.fibs in /boot/loader.conf or name another"
             )
+    jid = config.params.get("jid")
+    if jid is not None and await _is_taken(runtime, spec, int(jid)):
+        problems.append(f"Jid = {jid}: another jail has it; leave the key out and the kernel chooses")
     if config.zfs_datasets and not runtime.tools.zfs:
         problems.append(f"Zfs_dataset = {list(config.zfs_datasets)}: this host has no zfs(8)")
     return problems
+
+
+async def _is_taken(runtime: Runtime, spec: TaskSpec, jid: int) -> bool:
+    """Tell whether a jail's number is another's: this task's own jail is there when a start is repeated."""
+    plans = [actor.task.plan for actor in runtime.actors.values()]
+    own = {plan.jail_name for plan in plans if (plan.alloc_id, plan.task_name) == (spec.alloc_id, spec.name)}
+    return any(jail.jid == jid and jail.name not in own for jail in await runtime.host.jails(dying=False))
 
 
 async def _limited(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> JailConfig:

@@ -19,7 +19,7 @@ _PARAMETER = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _SIGNAL = re.compile(r"SIG[A-Z0-9]{2,8}")
 _NOT_THE_KERNELS = re.compile(
     r"exec\..*|mount(\..*)?|vnet\.interface|interface|depend|stop\.timeout|command|ip_hostname|zfs\.dataset"
-    r"|name|path|jid|persist|nopersist|allow\.dying"
+    r"|name|path|persist|nopersist|allow\.dying"
 )
 
 
