@@ -187,6 +187,8 @@ class Run:
         elif self.handle is not None:
             await client.recover(self.handle)
         end = Path(self.spec.alloc_dir, "alloc/end")
+        if self.schedule.course != "exit":
+            await self._until_main_is_inside()
         match self.schedule.course:
             case "exit":
                 end.touch()
@@ -197,6 +199,15 @@ class Run:
                 return
         self.told.append(await client.wait(task_id))
         await client.destroy(task_id)
+
+    async def _until_main_is_inside(self) -> None:
+        """A stop that comes before main has set its trap would tell nothing of the status."""
+        runs = Path(self.spec.alloc_dir, "alloc/runs")
+        for _ in range(400):
+            task = self.host.task(self.spec.id) if self.host_knows() else None
+            if runs.exists() or task is None or task.state is not State.RUNNING:
+                return
+            await asyncio.sleep(0.02)
 
     def host_knows(self) -> bool:
         """Whether the journal has a stream of the task."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jail_driver import log
+from jail_driver.engine import interrupt, leftovers
 from jail_driver.engine import private as private_file
 from jail_driver.engine.durability import is_durable
 from jail_driver.engine.faults import Point
@@ -37,7 +38,6 @@ _log = log.get("engine")
 
 _RETRY_FIRST_S = 0.05
 _RETRY_MOST_S = 2.0
-_LEFTOVER_MOST_S = 60.0
 
 
 class TaskActor:
@@ -56,6 +56,8 @@ class TaskActor:
         self._watcher: asyncio.Task[None] | None = None
         self.hold_until_s: float | None = None
         """A half-started task waits until then (loop time) for Nomad's repeated StartTask."""
+        self.claimed = False
+        """Whether Nomad has asked for the task in this plugin's life."""
 
     def _context(self) -> Context:
         runtime, task = self.runtime, self.task
@@ -185,7 +187,7 @@ class TaskActor:
                 await changed.wait()
             return
         if self.task.state is State.STOPPED:
-            await self._clear_leftovers()
+            await leftovers.clear(self)
         elif step in self.task.plan.teardown:
             await self._go_down(step)
         elif await self._may_go_up(changed):
@@ -222,13 +224,13 @@ class TaskActor:
     async def _outcome_up(self, step: Step, handler: Handler) -> cmd.Command:
         intended = False
         try:
-            self._read_private()
+            self.read_private()
             await self.runtime.faults.announce(Point.BEFORE_INTENT, step.key)
             before = await handler.before(self.context, step)
             await self.apply(cmd.Intend(step.key, before))
             intended = True
             await self.runtime.faults.announce(Point.AFTER_INTENT, step.key)
-            result = await handler.perform(self.context, step, before)
+            result = await interrupt.perform(self.context, step, before)
             await self.runtime.faults.announce(Point.AFTER_EFFECT, step.key)
         except (StoreError, CoreError):
             if not intended:
@@ -267,7 +269,7 @@ class TaskActor:
         """Perform a teardown step; all but hooks are tried again until the deadline."""
         handler = HANDLERS[step.kind]
         async with self.runtime.exclusive(handler.exclusive(self.context, step)):
-            self._read_private()
+            self.read_private()
             await self.runtime.faults.announce(Point.BEFORE_INTENT, step.key)
             before = await handler.before(self.context, step)
             await self.apply(cmd.Intend(step.key, before))
@@ -278,7 +280,7 @@ class TaskActor:
         pause_s = _RETRY_FIRST_S
         while True:
             try:
-                result = await HANDLERS[step.kind].perform(self.context, step, before)
+                result = await interrupt.perform(self.context, step, before)
                 await self.runtime.faults.announce(Point.AFTER_EFFECT, step.key)
                 return cmd.Conclude(step.key, result)
             except Exception as error:  # noqa: BLE001  # whatever it is, the teardown goes on
@@ -297,26 +299,10 @@ class TaskActor:
             return False
         return self.runtime.now_ns() - since_ns > self.runtime.options.teardown_deadline_s * 1e9
 
-    async def _clear_leftovers(self) -> None:
-        """After ``stopped``: what was left is still tried, ever more rarely."""
-        pause_s = _RETRY_MOST_S
-        while self.task.leftovers:
-            for key in self.task.leftovers:
-                step = self.task.step(key)
-                try:
-                    self._read_private()
-                    async with self.runtime.exclusive(HANDLERS[step.kind].exclusive(self.context, step)):
-                        result = await HANDLERS[step.kind].perform(self.context, step, {})
-                    await self.apply(cmd.Conclude(key, result))
-                except DriverError as error:
-                    _log.warning("still left over", task_id=self.task.id, step=key, error=str(error))
-            if self.task.leftovers:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LEFTOVER_MOST_S)
-        if self.task.destroyed:
-            await self.runtime.journal.close_stream(self.task.id, self.runtime.now_ns())
-            self.runtime.actors.pop(self.task.id, None)
-
-    def _read_private(self) -> None:
+    def read_private(self) -> None:
+        """Read what the teardown owes, unless that is known; a damaged file is as good as none."""
         if self.context.private is None:
-            self.context.private = private_file.read(self.context.directory.private)
+            try:
+                self.context.private = private_file.read(self.context.directory.private)
+            except (ValueError, KeyError, TypeError):
+                _log.exception("cannot read what the task owes", task_id=self.task.id)

@@ -23,7 +23,7 @@ def exit_result(task: Task) -> ExitResult:
     if exited is None:
         if not task.ever_ran and task.started_at_ns is None:
             return ExitResult(exit_code=-1, error=task.reason or "the task never ran")
-        return ExitResult(exit_code=0)
+        return ExitResult(exit_code=-1, error=f"exit status unknown: {task.reason}")
     if exited.unknown_because:
         return ExitResult(exit_code=-1, error=exit_sentence(exited))
     if exited.signal:

@@ -14,7 +14,9 @@ from jail_driver.activity import Activity
 from jail_driver.config.options import PluginOptions, parse_plugin_options
 from jail_driver.engine import execs, fingerprint, signals
 from jail_driver.engine.actor import TaskActor
+from jail_driver.engine.keeper import keep
 from jail_driver.engine.opening import open_runtime
+from jail_driver.engine.orphans import undo_orphans
 from jail_driver.engine.recovery import recover_all
 from jail_driver.engine.results import exit_result, handle_of, network_of, status_of, task_id_of
 from jail_driver.engine.runtime import Runtime
@@ -97,6 +99,8 @@ class JailDriver:
                     raise UnavailableError(str(error)) from error
                 self._runtime = runtime
                 self._spawn(recover_all(list(runtime.actors.values())))
+                self._spawn(undo_orphans(runtime))
+                self._spawn(keep(runtime))
                 self._notify()
             return self._runtime
 
@@ -114,6 +118,7 @@ class JailDriver:
         async with self._starting[spec.id]:
             actor, launch = await begin(runtime, spec)
         self._starting.pop(spec.id, None)
+        actor.claimed = True
         await actor.recovered.wait()
         actor.start(launch)
         task = await actor.until_up()
@@ -129,6 +134,7 @@ class JailDriver:
         except ValueError as error:
             raise UnknownTaskError(str(error)) from error
         actor = self._actor(runtime, task_id)
+        actor.claimed = True
         try:
             await asyncio.wait_for(actor.recovered.wait(), _RECOVER_WAIT_S)
         except TimeoutError:
@@ -215,6 +221,9 @@ class JailDriver:
 
     async def close(self) -> None:
         """Finish what the journal was given; tasks and supervisors live on."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._runtime is not None:
             for actor in self._runtime.actors.values():
                 await actor.close()

@@ -19,6 +19,7 @@ server {
 }
 client {
   enabled           = true
+  gc_max_allocs     = 10000 # what ended tasks left is looked at
   network_interface = "lo"
   options {
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean,consul,vault,cni,bridge"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from jail_driver.engine import private as private_file
+from jail_driver.engine.paths import TaskDir
 from jail_driver.engine.steps.base import Context, Handler, Result
 from jail_driver.errors import HostError
 from jail_state.core.steps import Step
@@ -42,18 +43,26 @@ class FilesRemove(Handler):
 
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
-        directory = ctx.directory
-        try:
-            for file in (directory.socket, directory.private, directory.private.with_suffix(".tmp")):
-                file.unlink(missing_ok=True)
-            for folder in (directory.supervisor, directory.locks, directory.files):
-                _remove_flat(folder)
-            for folder in (directory.root, directory.path):
-                with contextlib.suppress(FileNotFoundError):
-                    folder.rmdir()
-        except OSError as error:
-            raise HostError(f"remove {error.filename}", error.strerror or "refused") from error
+        remove_files(ctx.directory)
         return {}
+
+
+def remove_files(directory: TaskDir) -> None:
+    """Remove a task's own files; what is gone already is fine.
+
+    Raises:
+        HostError: something is in the way, such as a mount.
+    """
+    try:
+        for file in (directory.socket, directory.private, directory.private.with_suffix(".tmp")):
+            file.unlink(missing_ok=True)
+        for folder in (directory.supervisor, directory.locks, directory.files):
+            _remove_flat(folder)
+        for folder in (directory.root, directory.path):
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
+    except OSError as error:
+        raise HostError(f"remove {error.filename}", error.strerror or "refused") from error
 
 
 def _write_files(folder: Path, files: Mapping[str, str]) -> None:

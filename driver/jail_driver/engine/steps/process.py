@@ -21,6 +21,7 @@ from jail_driver.supervisor.procid import ProcessId
 from jail_driver.supervisor.records import ExitRecord
 from jail_state.core import commands as cmd
 from jail_state.core.events import MainExited
+from jail_state.core.lifecycle import State
 from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
 
@@ -112,6 +113,8 @@ class Main(Handler):
         """Ask the supervisor, which goes on without the plugin: it may still be at the setup commands."""
         directory = ctx.directory.supervisor
         while records.alive(directory):
+            if ctx.task.state is State.PRESTOP:
+                return StepSeen(Seen.UNKNOWN, reason="a stop was asked for while it was being started")
             with contextlib.suppress(OSError, EOFError):
                 async with reach(ctx) as supervisor:
                     status = await supervisor.status()
