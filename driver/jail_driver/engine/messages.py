@@ -5,12 +5,17 @@ from __future__ import annotations
 from jail_driver.model import DriverTaskEvent
 from jail_state.core import events as ev
 from jail_state.core.decide import exit_sentence
-from jail_state.core.lifecycle import Trigger
+from jail_state.core.lifecycle import State, Trigger
 from jail_state.core.steps import StepKind
 from jail_state.core.task import Task
 
+REATTACHED = "reattached"
+"""How a recovery begins that a new plugin made; that Nomad asks for the task then is no news."""
+FENCED = "a newer start of the same task"
+"""Who asks for the end of an older start."""
 
-def message_of(task: Task, event: ev.Event) -> str | None:  # noqa: PLR0911  # one case an event worth telling
+
+def message_of(task: Task, event: ev.Event) -> str | None:  # noqa: C901, PLR0911  # one case an event worth telling
     """Return the sentence for an event, None for those that only the journal needs.
 
     Nomad keeps the last ten events of a task, so this is sparing.
@@ -31,7 +36,12 @@ def message_of(task: Task, event: ev.Event) -> str | None:  # noqa: PLR0911  # o
             return exit_sentence(event)
         case ev.MainExited(oom_killed=True):
             return exit_sentence(event)
-        case ev.TaskRecovered(how=how):
+        case ev.StopRequested(by=by) if by == FENCED:
+            return f"fenced: {by} ends this one first"
+        case ev.TaskRemoved(leftovers=leftovers):
+            left = f"; left over and still being tried: {', '.join(leftovers)}" if leftovers else ""
+            return f"torn down ({task.reason}){left}"
+        case ev.TaskRecovered(how=how) if task.state is not State.RUNNING or how.startswith(REATTACHED):
             return f"recovered: {how}"
         case ev.NoticeGiven(text=text):
             return text
@@ -45,8 +55,9 @@ def driver_event(task: Task, recorded: ev.Recorded) -> DriverTaskEvent | None:
     if message is None:
         return None
     annotations = {"seq": str(recorded.seq), "event": recorded.event.name, "state": str(task.state)}
-    if task.jid is not None:
-        annotations["jid"] = str(task.jid)
+    for name, value in {"jail": task.plan.jail_name, "jid": task.jid, "address": task.plan.ip}.items():
+        if value:
+            annotations[name] = str(value)
     return DriverTaskEvent(
         task_id=task.id,
         task_name=task.plan.task_name,

@@ -12,6 +12,7 @@ from jail_driver import log
 from jail_driver.engine import private as private_file
 from jail_driver.engine.execs import end_orphans
 from jail_driver.engine.faults import Point
+from jail_driver.engine.messages import REATTACHED
 from jail_driver.engine.steps import HANDLERS
 from jail_driver.engine.steps.process import exited_of, wait_supervisor_gone
 from jail_driver.host.command import InFlight, wait_in_flight
@@ -60,7 +61,7 @@ async def recover(actor: TaskActor) -> None:
 def _verdict(task: Task, seen: Observation) -> tuple[ev.Event, ...]:
     verdict = reconcile(task, seen)
     if task.state is State.RUNNING and not any(isinstance(event, ev.TeardownBegan) for event in verdict):
-        return (*verdict, ev.TaskRecovered(f"reattached to jail {task.jid}"))
+        return (*verdict, ev.TaskRecovered(f"{REATTACHED} to jail {task.jid}"))
     return verdict
 
 

@@ -13,6 +13,7 @@ from jail_driver.engine import planning
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.checking import check
 from jail_driver.engine.environment import network_env
+from jail_driver.engine.messages import FENCED
 from jail_driver.engine.redact import redact, secrets_of
 from jail_driver.engine.steps import Launch
 from jail_driver.errors import ConfigError, StartError
@@ -115,6 +116,6 @@ async def fence(runtime: Runtime, spec: TaskSpec) -> None:
             _log.warning("fencing an older start of the same task", task_id=task.id, newer=spec.id)
             options = runtime.options
             await actor.apply(
-                cmd.Stop("a newer start of the same task", options.kill_signal, options.kill_timeout_s)
+                cmd.Stop(FENCED, options.kill_signal, options.kill_timeout_s)
             )
             await actor.until(State.STOPPED)
