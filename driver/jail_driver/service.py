@@ -22,7 +22,10 @@ class ExecStream(Protocol):
     """The two directions of one ExecTaskStreaming call, in plain data (RPC layer's side of the port)."""
 
     def requests(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Yields ``{"stdin": bytes}``, ``{"stdin_close": True}``, ``{"tty_size": (height, width)}``."""
+        """Yields ``{"stdin": bytes}``, ``{"stdin_close": True}``, ``{"tty_size": (height, width)}``.
+
+        ``{"heartbeat": True}`` says that the caller is still there (Nomad's every ten seconds).
+        """
         ...
 
     async def send(self, stream: str, data: bytes, *, close: bool = False) -> None:

@@ -204,9 +204,9 @@ def test_exec_streaming(argv: list[str], env: Env) -> None:
             await session.send(b"hello")
             await session.close_stdin()
             output = [item async for item in session.outputs()]
-            size, text = b"{'tty_size': (24, 80)}", b"{'stdin': b'hello'}"
+            size, beat, text = b"{'tty_size': (24, 80)}", b"{'heartbeat': True}", b"{'stdin': b'hello'}"
             assert output[0] == ("stderr", b"('sh',) True")
-            assert output[1:] == [("stdout", data) for data in (size, size, text, text)]
+            assert output[1:] == [("stdout", data) for data in (size, size, beat, beat, text, text)]
             assert session.result == model.ExitResult(43)
 
     asyncio.run(scenario())

@@ -37,8 +37,10 @@ class GrpcExecStream:
         self._sending = asyncio.Lock()
 
     async def requests(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Yields stdin, its end and terminal sizes; heartbeats are dropped."""
+        """Yields stdin, its end and terminal sizes, and heartbeats: messages without any of them."""
         while (message := await self._context.read()) is not EOF:
+            if not message.HasField("tty_size") and not message.HasField("stdin"):
+                yield {"heartbeat": True}
             if message.HasField("tty_size"):
                 yield {"tty_size": (message.tty_size.height, message.tty_size.width)}
             if message.stdin.data:
