@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jail_driver.errors import DriverError
@@ -51,7 +52,7 @@ async def converse(session: Session, stream: ExecStream, *, silence_s: float = _
         await asyncio.gather(*everything, return_exceptions=True)
 
 
-async def _hear(session: Session, pumps: list[asyncio.Future[None]]) -> None:
+async def _hear(session: Session, pumps: Sequence[asyncio.Future[None]]) -> None:
     if session.stderr is None:
         await _until_silent(session, pumps[0])
     await asyncio.gather(*pumps)
