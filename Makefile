@@ -1,7 +1,7 @@
 # jail-task-driver: the only entrance. Works under GNU make and BSD make.
 # `make` alone prints the targets.
 
-.PHONY: help setup run test check fmt lint type arch docs proto bench clean
+.PHONY: help setup run test check fmt lint type arch docs proto bench sweep clean
 
 help: ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | sort
@@ -28,6 +28,9 @@ type: setup ## mypy, strict
 
 arch: setup ## import layers
 	@.venv/bin/lint-imports
+
+sweep: setup ## search the crash schedules, kill real processes; figures for docs/explanation/guarantees.md
+	@sh scripts/sweep.sh
 
 docs: setup ## make the reference pages that are drawn from tables
 	@.venv/bin/python scripts/docs.py

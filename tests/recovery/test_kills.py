@@ -171,3 +171,26 @@ def test_a_second_plugin_is_refused_while_the_first_serves(host: rig.Host) -> No
                 break
 
     asyncio.run(scenario())
+
+
+def test_mains_own_end_outlives_a_supervisor_killed_while_it_waited_for_the_rest(host: rig.Host) -> None:
+    """Main ended with 0 and left a daemon; then the supervisor is killed: 0 is still the truth."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        spec = host.spec({"Exec_start": "sleep 300 & exit 0"})
+        async with rig.plugin(host) as plugin:
+            await plugin.start(spec)
+            task = host.task(spec.id)
+            assert task.supervisor is not None
+            assert task.main is not None
+            await rig.until("main is reaped", lambda: task.main.pid not in pids())
+            records = host.state / "t" / Path(task.plan.directory).name / "sup/identity.json"
+            await rig.until("noted", lambda: '"exit": {' in records.read_text())
+            os.kill(task.supervisor.pid, signal.SIGKILL)
+            result = await asyncio.wait_for(plugin.client.wait(spec.id), 20)
+            assert (result.exit_code, result.signal, result.error) == (0, 0, "")
+            await plugin.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())

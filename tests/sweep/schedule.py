@@ -25,7 +25,7 @@ HOST_HOOKS = ("prepare", "prestart", "created", "poststart", "prestop", "poststo
 EXITS, TERMINATED = 7, 9
 RULES = 12
 """How many rules ``Run.broken`` checks."""
-_PATIENCE_S = 40.0
+_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)

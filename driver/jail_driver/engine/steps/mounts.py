@@ -100,7 +100,11 @@ class Unmount(Handler):
             # A jailed root may have moved nothing, but the fsid alone could have been reused after a
             # reboot: both must agree.
             inside = [seen for seen in mounts if seen.target == root or seen.target.startswith(f"{root}/")]
-            return [seen for seen in inside if seen.fsid == fsid]
+            ours = [seen for seen in inside if seen.fsid == fsid]
+            # What still stands in the view when the view goes (a hook's mount, one whose fsid is not what it
+            # was) lies under our state directory, so it is ours; it would keep the root busy for ever.
+            rest = [seen for seen in reversed(inside) if seen.target != root] if target == root else []
+            return [*rest, *ours]
         there = [seen for seen in mounts if seen.target == target][-1:]
         return [*there, *_strays(ctx, step, seen_before(ctx, step), mounts)]
 

@@ -1,0 +1,11 @@
+#!/bin/sh
+# The crash sweep: the exhaustive model, the process sweep, and, with `nomad` on PATH, 200 rounds of kills.
+# Prints the figures of docs/explanation/guarantees.md. SWEEP_CRASHES, SWEEP_AGAIN and SWEEP_ROUNDS set its size.
+set -eu
+cd "$(dirname "$0")/.."
+PYTHONPATH=tests .venv/bin/python tests/sweep/figures.py
+if command -v nomad >/dev/null; then
+    SWEEP_ROUNDS="${SWEEP_ROUNDS:-200}" .venv/bin/python -m pytest -n 0 -s tests/nomad/test_soak.py
+else
+    echo "no nomad on PATH: the rounds with a real agent are left out"
+fi

@@ -1,0 +1,118 @@
+"""The disk fills, turns read-only, the database breaks: tasks go on, statuses are kept, the driver says why."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import rig
+from jail_driver.agent.stub import PluginError
+from jail_driver.model import Fingerprint, Health
+from nomad.system import rooted_below
+
+pytestmark = [rig.needs_root, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def host() -> Iterator[rig.Host]:
+    """A host whose state directory is a small file system of its own."""
+    with rig.host() as made:
+        made.state.mkdir(mode=0o700)
+        mount(made, "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs")
+        try:
+            yield made
+        finally:
+            for pid, _argv in made.ours():
+                rig.os.kill(pid, rig.signal.SIGKILL)
+            rig.eventually("everything ended", lambda: not made.ours(), 10)
+
+
+def mount(host: rig.Host, *argv: str) -> None:
+    """Mount something on the state directory."""
+    subprocess.run(["mount", *argv, str(host.state)], check=True, capture_output=True)
+
+
+def fill(host: rig.Host) -> Path:
+    """Use up the disk; the file to remove again."""
+    filler = host.state / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return filler
+
+
+async def fingerprint(plugin: rig.Plugin, health: Health) -> Fingerprint:
+    """Wait for a fingerprint of this health."""
+    async with asyncio.timeout(60):
+        async for seen in plugin.client.fingerprints():
+            if seen.health is health:
+                return seen
+    raise AssertionError(f"never {health.name}")
+
+
+def test_a_full_disk(host: rig.Host) -> None:
+    """No task starts, the running one goes on, its end is told truly once there is room again."""
+
+    async def scenario() -> None:
+        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        spec = host.spec({"Exec_start": f"touch /alloc/up; {loop}"})
+        async with rig.plugin(host) as plugin:
+            await plugin.start(spec)
+            await rig.until("main is up", Path(spec.alloc_dir, "alloc/up").exists)
+            filler = fill(host)
+            with pytest.raises(PluginError):
+                await plugin.start(host.spec({"Exec_start": "true"}))
+            seen = await fingerprint(plugin, Health.UNHEALTHY)
+            assert "full" in seen.description or "space" in seen.description
+            assert rooted_below(host.base)
+            Path(spec.alloc_dir, "alloc/end").touch()
+            waiting = asyncio.create_task(plugin.client.wait(spec.id))
+            await asyncio.sleep(1)
+            filler.unlink()
+            result = await asyncio.wait_for(waiting, 60)
+            assert (result.exit_code, result.error) == (7, "")
+            await plugin.client.destroy(spec.id)
+            await fingerprint(plugin, Health.HEALTHY)
+
+    asyncio.run(scenario())
+
+
+def test_a_damaged_database(host: rig.Host) -> None:
+    """It is refused with its name, nothing is undone in its absence, and the tasks' processes go on."""
+
+    async def scenario() -> None:
+        spec = host.spec({"Exec_start": "touch /alloc/up; exec sleep 300"})
+        first = await rig.launch(host)
+        await first.start(spec)
+        await rig.until("main is up", Path(spec.alloc_dir, "alloc/up").exists)
+        await first.kill()
+        for path in host.state.glob("events.db-*"):
+            path.unlink()
+        (host.state / "events.db").write_bytes(b"this is no database, whatever its name says" * 100)
+        async with rig.plugin(host) as plugin:
+            seen = await fingerprint(plugin, Health.UNHEALTHY)
+            assert "events.db" in seen.description
+            assert rooted_below(host.base)
+
+    asyncio.run(scenario())
+
+
+def test_a_missing_state_directory_comes_back(host: rig.Host) -> None:
+    """What is in its place is named; once it is gone the driver serves."""
+
+    async def scenario() -> None:
+        subprocess.run(["umount", str(host.state)], check=True, capture_output=True)  # noqa: ASYNC221  # at once
+        host.state.rmdir()
+        host.state.write_text("a file")
+        async with rig.plugin(host) as plugin:
+            seen = await fingerprint(plugin, Health.UNHEALTHY)
+            assert str(host.state) in seen.description
+            host.state.unlink()
+            await fingerprint(plugin, Health.HEALTHY)
+
+    asyncio.run(scenario())
