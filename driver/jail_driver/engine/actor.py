@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jail_driver import log
@@ -28,7 +28,7 @@ from jail_state.core.lifecycle import State
 from jail_state.core.plan import finished, plan
 from jail_state.core.steps import Progress, Step, StepKind
 from jail_state.core.task import Task, evolve
-from jail_state.store.errors import StoreError
+from jail_state.store.errors import ConcurrencyError, StoreError
 from jail_state.store.port import Append
 
 if TYPE_CHECKING:
@@ -101,18 +101,26 @@ class TaskActor:
         durable = any(is_durable(event, self.task) for event in events)
         closes = any(isinstance(event, ev.TaskDestroyed) for event in events) and not self.task.leftovers
         version = self.task.version
-        await self.runtime.journal.append(
-            Append(self.task.id, version, events, at_ns, durable=durable, closes=closes)
+        append = Append(self.task.id, version, events, at_ns, durable=durable, closes=closes)
+        try:
+            await self.runtime.journal.append(append)
+        except ConcurrencyError:
+            # A commit that failed on its way to the disk was stored all the same: what stands there counts.
+            self._fold(await self.runtime.journal.read(self.task.id, version))
+            raise
+        self._fold(
+            ev.Recorded(self.task.id, seq, at_ns, event) for seq, event in enumerate(events, version + 1)
         )
-        for seq, event in enumerate(events, version + 1):
-            recorded = ev.Recorded(self.task.id, seq, at_ns, event)
+        return events
+
+    def _fold(self, history: Iterable[ev.Recorded]) -> None:
+        for recorded in history:
             self.task = evolve(self.task, recorded)
             self._tell(recorded)
         self.context.task = self.task
         if self.task.forced:
             self.force.set()
         self.notify()
-        return events
 
     def _tell(self, recorded: ev.Recorded) -> None:
         told = driver_event(self.task, recorded)
@@ -261,6 +269,8 @@ class TaskActor:
                 break
             except StoreError:
                 _log.exception("cannot store an outcome now", task_id=self.task.id, step=step.key)
+                if self.task.in_flight is None:
+                    break  # it was stored although the store said no
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _RETRY_MOST_S)
         await self.runtime.faults.announce(Point.AFTER_OUTCOME, step.key)

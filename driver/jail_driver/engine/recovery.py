@@ -71,7 +71,7 @@ async def observe(actor: TaskActor) -> Observation:
     boot_id = actor.runtime.boot_id
     if boot_id != task.boot_id:
         # The old boot's processes and commands are gone; its pids and jids mean nothing now.
-        record = records.read_exit(ctx.directory.supervisor)
+        record = records.read_end(ctx.directory.supervisor)
         exited = exited_of(record) if record is not None else None
         flight = task.in_flight
         doubt = StepSeen(Seen.UNKNOWN, reason="the host rebooted while it ran")
@@ -83,7 +83,8 @@ async def observe(actor: TaskActor) -> Observation:
     jail = await ctx.jail()
     # The lock is looked at before the record: a supervisor writes its record, then lets go.
     alive = records.alive(ctx.directory.supervisor)
-    record = records.read_exit(ctx.directory.supervisor)
+    read = records.read_exit if alive else records.read_end
+    record = read(ctx.directory.supervisor)
     identity = records.read_identity(ctx.directory.supervisor)
     main = identity.main if identity is not None else None
     return Observation(

@@ -37,6 +37,7 @@ from jail_driver.model import (
 from jail_driver.service import ExecStream
 from jail_state.core import commands as cmd
 from jail_state.core import events as ev
+from jail_state.core.errors import CoreError
 from jail_state.core.lifecycle import State, Trigger
 from jail_state.core.task import Task
 from jail_state.store.errors import StoreError
@@ -95,7 +96,7 @@ class JailDriver:
                 options = self._options or _options({})
                 try:
                     runtime = await open_runtime(options, self._activity, self._notify)
-                except (DriverError, StoreError, OSError) as error:
+                except (DriverError, StoreError, CoreError, OSError) as error:
                     raise UnavailableError(str(error)) from error
                 self._runtime = runtime
                 self._spawn(recover_all(list(runtime.actors.values())))

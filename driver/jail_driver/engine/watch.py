@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jail_driver import log
 from jail_driver.engine.steps.process import exited_of, reach
 from jail_driver.supervisor import records
-from jail_driver.supervisor.records import ExitRecord
+from jail_driver.supervisor.records import ExitRecord, MainEnd
 from jail_state.core import commands as cmd
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def watch_supervisor(actor: TaskActor) -> None:
         pause_s = min(2 * pause_s, _AGAIN_MOST_S)
 
 
-async def _conclude(actor: TaskActor, record: ExitRecord | None) -> None:
+async def _conclude(actor: TaskActor, record: ExitRecord | MainEnd | None) -> None:
     if record is None:
         await actor.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
         return
@@ -51,19 +51,19 @@ async def _conclude(actor: TaskActor, record: ExitRecord | None) -> None:
     await actor.settle(lambda _task: doubts)
 
 
-async def _end_of(actor: TaskActor) -> ExitRecord | None:
+async def _end_of(actor: TaskActor) -> ExitRecord | MainEnd | None:
     """Return the supervisor's record once main has ended, None if it is gone and left none.
 
     Raises:
         EOFError: cut off from a supervisor that lives; ask again.
     """
     directory = actor.context.directory
-    record = None
+    record: ExitRecord | MainEnd | None = None
     try:
         async with reach(actor.context) as supervisor:
             record = await supervisor.wait_exit()
     except (OSError, EOFError):
         if records.alive(directory.supervisor):
             raise
-        record = records.read_exit(directory.supervisor)
+        record = records.read_end(directory.supervisor)
     return record

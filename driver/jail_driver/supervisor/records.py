@@ -124,6 +124,19 @@ def read_exit(sup_dir: Path) -> ExitRecord | None:
     return _read(sup_dir, files.EXIT, exit_from)
 
 
+def read_end(sup_dir: Path) -> ExitRecord | MainEnd | None:
+    """Reads how main ended as far as a supervisor that is gone has told.
+
+    A supervisor that was killed while it waited for descendants has noted main's own end; the task's end
+    it could not.
+
+    Raises:
+        RecordError: a record is damaged or newer than this program.
+    """
+    identity = read_identity(sup_dir)
+    return read_exit(sup_dir) or (None if identity is None else identity.main_exit)
+
+
 def read_failure(sup_dir: Path) -> StartFailure | None:
     """Reads why a start failed; None if no failure is recorded.
 

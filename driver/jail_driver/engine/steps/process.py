@@ -18,7 +18,7 @@ from jail_driver.errors import DriverError, HostError
 from jail_driver.supervisor import records
 from jail_driver.supervisor.client import SupervisorClient
 from jail_driver.supervisor.procid import ProcessId
-from jail_driver.supervisor.records import ExitRecord
+from jail_driver.supervisor.records import ExitRecord, MainEnd
 from jail_state.core import commands as cmd
 from jail_state.core.events import MainExited
 from jail_state.core.lifecycle import State
@@ -35,7 +35,7 @@ def identity_result(process: ProcessId) -> dict[str, Any]:
     return {"pid": process.pid, "started_ticks": process.started_ticks, "boot_id": process.boot_id}
 
 
-def exited_of(record: ExitRecord) -> MainExited:
+def exited_of(record: ExitRecord | MainEnd) -> MainExited:
     """Return a supervisor's exit record as the event that it becomes."""
     return MainExited(exit_code=record.exit_code, signal=record.signal, ended_at_ns=record.ended_at_ns)
 
@@ -221,7 +221,7 @@ class SupervisorEnd(Handler):
         if not await wait_supervisor_gone(ctx, _END_S):
             raise HostError("wait for the supervisor to end", "it still has processes to reap")
         # Its record goes with the task's files: it must be an event before.
-        record = records.read_exit(ctx.directory.supervisor)
+        record = records.read_end(ctx.directory.supervisor)
         if record is not None:
             await ctx.apply(cmd.RecordExit(ctx.evidence.judge(ctx.task, exited_of(record))))
         elif records.read_failure(ctx.directory.supervisor) is None:
