@@ -17,6 +17,10 @@ server {
   bootstrap_expect = 1
   raft_multiplier  = 1
 }
+# Without it the agent asks no driver for a task's figures (stats_hook.go).
+telemetry {
+  publish_allocation_metrics = true
+}
 client {
   enabled           = true
   gc_max_allocs     = 10000 # what ended tasks left is looked at
