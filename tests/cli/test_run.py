@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(180)
 TREE = Path(__file__).parents[2]
 DROP = Path(__file__).with_name("drop.py")
 NOBODY = 65534
@@ -99,7 +100,7 @@ class Demo:
         """Everything that was printed."""
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, pattern: str, timeout_s: float = 40.0) -> str:
+    def wait_for(self, pattern: str, timeout_s: float = 80.0) -> str:
         """Waits until something is printed; what the pattern's group caught."""
         deadline = time.monotonic() + timeout_s
         while not (found := re.search(pattern, self.text)):
@@ -108,7 +109,7 @@ class Demo:
             time.sleep(0.05)
         return found[found.lastindex or 0]
 
-    def end(self, timeout_s: float = 40.0) -> int:
+    def end(self, timeout_s: float = 80.0) -> int:
         """Waits for the end; the exit status."""
         status = self.process.wait(timeout_s)
         if "no user namespace can be had" in self.text:
