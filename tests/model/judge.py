@@ -9,7 +9,7 @@ from jail_state.core.lifecycle import State
 from jail_state.core.steps import Progress
 from model.world import HOST_POINT, PATH, World
 
-RULES = 19
+RULES = 27
 """How many rules there are, for the figures."""
 
 

@@ -30,7 +30,11 @@ _HASTY = 0.3
 """How often a start is under way when the kill comes."""
 _LOOP = "while [ ! -e /alloc/end ]; do sleep 0.3; done"
 
-pytestmark = [pytest.mark.sweep, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.sweep,
+    pytest.mark.slow,
+    pytest.mark.skipif("SWEEP_ROUNDS" not in os.environ, reason="takes minutes: make sweep"),
+]
 
 
 @dataclass(frozen=True, slots=True)
