@@ -178,7 +178,7 @@ def test_mains_own_end_outlives_a_supervisor_killed_while_it_waited_for_the_rest
 
     async def scenario() -> None:
         before = host.snapshot()
-        spec = host.spec({"Exec_start": "sleep 300 & exit 0"})
+        spec = host.spec({"Exec_start": "sleep 300 & exit 0", "Mount_devfs": True})
         async with rig.plugin(host) as plugin:
             await plugin.start(spec)
             task = host.task(spec.id)
