@@ -115,7 +115,5 @@ async def fence(runtime: Runtime, spec: TaskSpec) -> None:
         if same and task.state is not State.STOPPED:
             _log.warning("fencing an older start of the same task", task_id=task.id, newer=spec.id)
             options = runtime.options
-            await actor.apply(
-                cmd.Stop(FENCED, options.kill_signal, options.kill_timeout_s)
-            )
+            await actor.apply(cmd.Stop(FENCED, options.kill_signal, options.kill_timeout_s))
             await actor.until(State.STOPPED)
