@@ -85,8 +85,9 @@ def rooted_below(directory: Path) -> set[int]:
 
 def mounts_below(directory: Path) -> list[str]:
     """Mount points below a directory, in mount order (proc(5), mountinfo field 5)."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    targets = [line.split()[4].replace("\\040", " ") for line in lines]
+    # Not splitlines: a mount point may hold what Python takes for the end of a line and the kernel does not.
+    lines = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").split("\n")
+    targets = [line.split(" ")[4].replace("\\040", " ") for line in lines if line]
     return [target for target in targets if target.startswith(f"{directory}/")]
 
 

@@ -180,6 +180,7 @@ def _schema() -> hclspec.Spec:
 if __name__ == "__main__":
     if "--noise" in sys.argv:
         sys.stdout.write("a stray line\n")
+        sys.stdout.flush()
     shared = Activity()
 
     async def close() -> None:
