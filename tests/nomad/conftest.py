@@ -26,15 +26,19 @@ def missing() -> str:
     return ""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks everything here, and says once per test what is missing."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks everything here, says once per test what is missing, and leaves the long sweep to its own target."""
     reason = missing()
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.nomad)
-            item.add_marker(pytest.mark.timeout(180))
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=reason))
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.nomad)
+        item.add_marker(pytest.mark.timeout(180))
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+    if "SWEEP_ROUNDS" not in os.environ:
+        sweep = [item for item in ours if item.get_closest_marker("sweep")]
+        config.hook.pytest_deselected(items=sweep)
+        items[:] = [item for item in items if item not in sweep]
 
 
 @contextmanager

@@ -33,7 +33,6 @@ _LOOP = "while [ ! -e /alloc/end ]; do sleep 0.3; done"
 pytestmark = [
     pytest.mark.sweep,
     pytest.mark.slow,
-    pytest.mark.skipif("SWEEP_ROUNDS" not in os.environ, reason="takes minutes: make sweep"),
 ]
 
 
