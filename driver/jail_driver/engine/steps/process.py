@@ -72,8 +72,10 @@ class Main(Handler):
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
         if ctx.launch is None or ctx.launched is None or ctx.private is None or ctx.task.jid is None:
             raise HostError("start main", "the supervisor is gone")
-        main = await ctx.launched.go(self._order(ctx, ctx.launch, ctx.task.jid))
-        ctx.launched = None
+        order = self._order(ctx, ctx.launch, ctx.task.jid)
+        # Told to go, it may run whatever becomes of this call; before, nothing does (see MainStop).
+        launched, ctx.launched = ctx.launched, None
+        main = await launched.go(order)
         return {} if main is None else identity_result(main)
 
     def _order(self, ctx: Context, launch: Launch, jid: int) -> dict[str, Any]:
@@ -144,6 +146,9 @@ class MainStop(Handler):
 
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
+        if ctx.launched is not None:
+            ctx.launched.abort()  # never told to go: nobody is there to be asked, or to be given time
+            return {"signal": ""}
         task = ctx.task
         signal = task.stop.signal if task.stop and task.stop.signal else task.plan.stop_signal
         timeout_s = task.stop.timeout_s if task.stop else task.plan.stop_timeout_s
@@ -210,9 +215,9 @@ class SupervisorEnd(Handler):
 
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
-        if ctx.launched is not None:
-            ctx.launched.abort()
-            ctx.launched = None
+        launched, ctx.launched = ctx.launched, None
+        if launched is not None:
+            launched.abort()
         if records.alive(ctx.directory.supervisor):
             # It may be ending just now, or never have got as far as its socket.
             with contextlib.suppress(OSError, EOFError):
@@ -224,7 +229,7 @@ class SupervisorEnd(Handler):
         record = records.read_end(ctx.directory.supervisor)
         if record is not None:
             await ctx.apply(cmd.RecordExit(ctx.evidence.judge(ctx.task, exited_of(record))))
-        elif records.read_failure(ctx.directory.supervisor) is None:
+        elif launched is None and records.read_failure(ctx.directory.supervisor) is None:
             await ctx.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
         return {}
 
