@@ -80,8 +80,11 @@ async def changes(
             last = found
             yield found
         for _ in range(int(INTERVAL_S / AGAIN_S)):
+            # Not wait_for: Python 3.11's loses a cancellation that comes together with the event, and the call of
+            # an agent that is gone would count as open for ever (ownership.py).
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), AGAIN_S)
+                async with asyncio.timeout(AGAIN_S):
+                    await changed.wait()
             if changed.is_set() or runtime is None or found.health is not Health.HEALTHY or glance(runtime):
                 break
 
