@@ -12,6 +12,7 @@ from core_builders import planned
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.faults import Faults
 from jail_driver.engine.feed import Feed
+from jail_driver.engine.stepping import conclude
 from jail_state.core import commands as cmd
 from jail_state.core import events as ev
 from jail_state.core.ids import TaskId
@@ -91,7 +92,7 @@ def test_an_outcome_is_stored_once_whatever_the_store_says() -> None:
         await actor.apply(cmd.Begin())
         await actor.apply(cmd.Intend("files"))
         journal.lies = 1
-        await asyncio.wait_for(actor._conclude(actor.task.step("files"), cmd.Conclude("files")), 5)
+        await asyncio.wait_for(conclude(actor, actor.task.step("files"), cmd.Conclude("files")), 5)
         assert actor.task.progress("files") is Progress.DONE
         names = [recorded.event.name for recorded in journal.store.read("t")]
         assert names.count("step-succeeded") == 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from jail_driver import log
+from jail_driver.backoff import Backoff
 from jail_driver.engine.steps import HANDLERS
 from jail_driver.errors import DriverError
 from jail_state.core import commands as cmd
@@ -24,13 +24,12 @@ async def clear(actor: TaskActor) -> None:
     Raises:
         StoreError: an outcome could not be stored; ask again.
     """
-    pause_s = _FIRST_S
+    backoff = Backoff(_FIRST_S, _MOST_S)
     while actor.task.leftovers:
         for key in actor.task.leftovers:
             await _try(actor, key)
         if actor.task.leftovers:
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _MOST_S)
+            await backoff.pause()
     if actor.task.destroyed:
         await actor.runtime.journal.close_stream(actor.task.id, actor.runtime.now_ns())
         actor.runtime.actors.pop(actor.task.id, None)

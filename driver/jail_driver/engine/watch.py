@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from jail_driver import log
+from jail_driver.backoff import Backoff
 from jail_driver.engine.steps.process import exited_of, reach
 from jail_driver.supervisor import records
 from jail_driver.supervisor.records import ExitRecord, MainEnd
@@ -24,7 +25,7 @@ async def watch_supervisor(actor: TaskActor) -> None:
 
     Where the supervisor is gone without a record, nobody knows main's status: that is said, never 0.
     """
-    pause_s = _AGAIN_S
+    backoff = Backoff(_AGAIN_S, _AGAIN_MOST_S)
     while True:
         try:
             record = await _end_of(actor)
@@ -36,8 +37,7 @@ async def watch_supervisor(actor: TaskActor) -> None:
             _log.exception("cannot record the exit now", task_id=actor.task.id)
         else:
             return
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, _AGAIN_MOST_S)
+        await backoff.pause()
 
 
 async def _conclude(actor: TaskActor, record: ExitRecord | MainEnd | None) -> None:
