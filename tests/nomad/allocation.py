@@ -113,6 +113,8 @@ class Allocation:
         self.agent.request("DELETE", f"/v1/job/{self.job}")
 
         def ended() -> bool:
-            return all(task.state == "dead" for task in self.tasks().values())
+            # A client tells its server of a task some time after it has started it: no task is no dead task.
+            tasks = self.tasks().values()
+            return bool(tasks) and all(task.state == "dead" for task in tasks)
 
         eventually(f"{self.job} dead", ended, timeout_s=60)

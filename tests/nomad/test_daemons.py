@@ -17,6 +17,7 @@ def test_running_until_the_last_descendant_is_gone(agent: Agent) -> None:
     body = f'Path = "{agent.root}"\nMount_devfs = true\nExec_start = "sh /etc/daemonise"'
     allocation = agent.run(job(agent.name("daemon"), task(body), kind="batch"))
     allocation.wait_log("started")
+    allocation.wait("running")
     begun = time.monotonic()
     while time.monotonic() < begun + 1.5:
         seen = allocation.task()
