@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -81,13 +83,13 @@ def path() -> Iterator[Path]:
 class Heard:
     """A listener and what it heard."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, device: bool = False) -> None:
         self.matches: list[RuleMatched] = []
         self.changes: list[bool] = []
         self.wanted = True
         self.events = KernelEvents(
             str(path),
-            device=False,
+            device=device,
             on_match=self.matches.append,
             on_change=lambda *, connected: self.changes.append(connected),
             wanted=lambda: self.wanted,
@@ -134,6 +136,26 @@ class TestListening:
             devd.close()
 
         run(scenario)
+
+    def test_a_device_that_heeds_only_fionbio(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """/dev/devctl blocks whoever opened it non-blocking: after its last line the loop must go on."""
+        ours, theirs = os.pipe()  # a blocking one, whatever it is opened with
+        monkeypatch.setattr(os, "open", lambda *_args: ours)
+
+        async def scenario() -> None:
+            heard = Heard(path, device=True)
+            assert heard.events.listen()
+            os.write(theirs, f"{RECORDED}\n".encode())
+            await eventually(lambda: heard.matches == [MATCHED])
+            heard.events.close()
+
+        # Were it to block, this would be the end of the reading that blocks.
+        rescue = threading.Timer(10, os.close, (theirs,))
+        rescue.start()
+        run(scenario)
+        assert rescue.is_alive()
+        rescue.cancel()
+        os.close(theirs)
 
     def test_nobody_is_there(self, path: Path) -> None:
         """Without devd it says why, and does not fail."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import os
 import struct
@@ -215,7 +216,14 @@ class TestProcessId:
     def test_a_command_with_blanks_and_parentheses_is_read(self) -> None:
         """Field 22 is counted from the last parenthesis."""
         text = "7 (a) b (c d)) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000 1\n"
-        assert procid.parse_stat(text) == 4242 * 100 // os.sysconf("SC_CLK_TCK")
+        assert procid.parse_stat(text) == 4242
+
+    def test_the_unit_does_not_hang_on_sysconf(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """FreeBSD tells its Linux programs 127 and counts in hundredths all the same."""
+        monkeypatch.setattr(os, "sysconf", lambda _name: 127)
+        fresh = importlib.reload(procid)
+        text = "7 (a) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000 1\n"
+        assert fresh.parse_stat(text) == 4242
 
     @pytest.mark.parametrize("text", ["", "7 (a) S 1", "7 (a) S 1 7 7 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 x 1"])
     def test_nonsense_is_no_start_time(self, text: str) -> None:

@@ -20,6 +20,7 @@ from typing import TypedDict
 
 from jail_driver.host import inflight
 from jail_driver.host.errors import HostError
+from jail_driver.supervisor import ending
 
 
 class Identity(TypedDict, total=False):
@@ -100,10 +101,13 @@ class Child:
             for fd in (*self._streams, lock_fd):
                 if fd is not None and fd >= 0:
                     os.close(fd)
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with self._mutex:
             self._pid = None
-            return process.wait()
+            _, status = os.waitpid(process.pid, 0)
+            signalled = ending.signal_of(status, ended.si_code if ended is not None else os.CLD_EXITED)
+            process.returncode = -signalled if signalled else os.WEXITSTATUS(status)
+            return process.returncode
 
     def _spawn(self, lock_fd: int | None) -> subprocess.Popen[bytes]:
         with self._mutex:

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import pwd
-import signal as signals
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from jail_driver.host.capture import Capture, filled
 from jail_driver.host.child import Child, Identity, Spec
 from jail_driver.host.errors import HostError, MissingError
 from jail_driver.host.inflight import InFlight, wait_in_flight
+from jail_driver.supervisor import ending
 
 __all__ = ["BASE_ENV", "CommandRunner", "Completed", "InFlight", "Runner", "wait_in_flight"]
 
@@ -37,7 +37,7 @@ class Completed:
     Args:
         argv: what was run.
         status: its exit status; None if a signal ended it, or if it could not be killed in time.
-        signal: the number of the signal that ended it, as this system counts them.
+        signal: the number of the signal that ended it, as the kernel counts them.
         stdout: the end of what it printed.
         stderr: the end of its diagnostics.
         timed_out: its time was up and its process group was killed.
@@ -68,7 +68,7 @@ class Completed:
         if self.timed_out:
             return "timed out"
         if self.signal is not None:
-            return f"was killed by {_signal_name(self.signal)}"
+            return f"was killed by {ending.name_of(self.signal)}"
         return f"failed with status {self.status}" if self.status else "succeeded"
 
     def check(self, what: str, error: Callable[[str, str], HostError] = HostError) -> Completed:
@@ -218,10 +218,3 @@ def _not_started(program: str, error: Exception) -> HostError:
     what = program if error.filename in {None, program} else f"{program} in {error.filename}"
     kind = MissingError if error.errno in {errno.ENOENT, errno.ENOTDIR} else HostError
     return kind(what, os.strerror(error.errno or 0))
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signals.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

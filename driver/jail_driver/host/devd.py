@@ -121,7 +121,14 @@ class KernelEvents:
             connection.close()
             if not self._device:
                 raise
-            return os.open(_DEVCTL, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            device = os.open(_DEVCTL, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                # The device heeds FIONBIO alone (kern_devctl.c, devread): a read would stop the whole plugin.
+                os.set_blocking(device, False)
+            except OSError:
+                os.close(device)
+                raise
+            return device
         return connection.detach()
 
     def _read(self) -> None:

@@ -114,12 +114,13 @@ class Supervisor:
         """Collects every child that has ended; True if none is left."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return True
-            if pid == 0:
+            if ended is None:
                 return False
-            self._task.reaped(pid, status)
+            pid, status = os.waitpid(ended.si_pid, 0)
+            self._task.reaped(pid, status, ended.si_code)
 
     def _abort(self) -> None:
         self._is_aborted = True

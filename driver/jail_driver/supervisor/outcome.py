@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import Any
 
+from jail_driver.supervisor import ending
 from jail_driver.supervisor.files import VERSION
 
 
-def decode(status: int, at_ns: int) -> dict[str, Any]:
+def decode(status: int, at_ns: int, code: int = os.CLD_KILLED) -> dict[str, Any]:
     """Translates a wait(2) status.
 
     Args:
         status: from waitpid(2).
         at_ns: when it was reaped, UTC, nanoseconds since the epoch.
+        code: si_code of waitid(2), for the signals that a status cannot tell.
 
     Returns:
         ``exit_code`` (0 too if a signal ended it), ``signal`` (0 if none did), ``core_dumped``, ``ended_at_ns``.
@@ -24,11 +25,11 @@ def decode(status: int, at_ns: int) -> dict[str, Any]:
     >>> decode(139, 1)
     {'exit_code': 0, 'signal': 11, 'core_dumped': True, 'ended_at_ns': 1}
     """
-    signalled = os.WIFSIGNALED(status)
+    signal = ending.signal_of(status, code)
     return {
-        "exit_code": 0 if signalled else os.WEXITSTATUS(status),
-        "signal": os.WTERMSIG(status) if signalled else 0,
-        "core_dumped": os.WCOREDUMP(status),
+        "exit_code": 0 if signal else os.WEXITSTATUS(status),
+        "signal": signal,
+        "core_dumped": status > 0 and os.WCOREDUMP(status),
         "ended_at_ns": at_ns,
     }
 
@@ -46,11 +47,7 @@ def describe(outcome: dict[str, Any]) -> str:
     """
     if not outcome["signal"]:
         return f"failed with status {outcome['exit_code']}"
-    try:
-        name = signal.Signals(outcome["signal"]).name
-    except ValueError:
-        name = f"signal {outcome['signal']}"
-    return f"was killed by {name}"
+    return f"was killed by {ending.name_of(outcome['signal'])}"
 
 
 def failure(

@@ -17,7 +17,6 @@ SLACK_TICKS = 2 * TICKS_PER_S
 # Fields of /proc/PID/stat after the command's closing parenthesis begin with the third one.
 _STARTTIME = 22 - 3
 _STAT_BYTES = 4096
-_KERNEL_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessId(NamedTuple):
@@ -58,16 +57,17 @@ def parse_stat(text: str) -> int:
         text: the file; the command's name may hold blanks and parentheses.
 
     Returns:
-        Hundredths of a second since boot.
+        Hundredths of a second since boot: that is what Linux counts in on every machine that FreeBSD runs
+        on as well, and FreeBSD's linprocfs always (linprocfs.c, TV2J). sysconf(SC_CLK_TCK) is not asked:
+        under the Linux ABI it is the rate of FreeBSD's statistics clock, 127 (linux_elf.c, AT_CLKTCK).
 
     Raises:
         ValueError: the text has no such field.
     """
     try:
-        ticks = int(text.rpartition(")")[2].split()[_STARTTIME])
+        return int(text.rpartition(")")[2].split()[_STARTTIME])
     except IndexError:
         raise ValueError("no field 22 in /proc/PID/stat") from None
-    return ticks * TICKS_PER_S // _KERNEL_TICKS_PER_S
 
 
 def started_ticks(pid: int) -> int | None:

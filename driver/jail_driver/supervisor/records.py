@@ -25,7 +25,7 @@ class MainEnd:
 
     Attributes:
         exit_code: 0 too if a signal ended it.
-        signal: that signal's number in the supervisor's own numbering, 0 if none did.
+        signal: that signal's number as the kernel counts them, 0 if none did; ``ending.UNTOLD``.
         core_dumped: whether a core file was written.
         ended_at_ns: UTC, nanoseconds since the epoch.
     """

@@ -154,9 +154,9 @@ class Task:
 
     # --- the end
 
-    def reaped(self, pid: int, status: int) -> None:
-        """Takes the wait status of a child, ours or adopted."""
-        ended = outcome.decode(status, time.time_ns())
+    def reaped(self, pid: int, status: int, code: int) -> None:
+        """Takes the wait status of a child, ours or adopted, and the si_code that came with it."""
+        ended = outcome.decode(status, time.time_ns(), code)
         self._start.reaped(pid, ended)
         if pid == self._main_pid and self._main_ended is None:
             self._main_ended = ended

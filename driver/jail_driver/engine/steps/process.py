@@ -15,7 +15,7 @@ from jail_driver.engine import fifos
 from jail_driver.engine.environment import choose_user, inside_command, main_env, with_fib
 from jail_driver.engine.steps.base import Context, Handler, Launch, Result
 from jail_driver.errors import DriverError, HostError
-from jail_driver.supervisor import records
+from jail_driver.supervisor import ending, records
 from jail_driver.supervisor.client import SupervisorClient
 from jail_driver.supervisor.procid import ProcessId
 from jail_driver.supervisor.records import ExitRecord, MainEnd
@@ -37,6 +37,9 @@ def identity_result(process: ProcessId) -> dict[str, Any]:
 
 def exited_of(record: ExitRecord | MainEnd) -> MainExited:
     """Return a supervisor's exit record as the event that it becomes."""
+    if record.signal == ending.UNTOLD:
+        why = f"main was killed by {ending.name_of(record.signal)}"
+        return MainExited(exit_code=0, ended_at_ns=record.ended_at_ns, unknown_because=why)
     return MainExited(exit_code=record.exit_code, signal=record.signal, ended_at_ns=record.ended_at_ns)
 
 
