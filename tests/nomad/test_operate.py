@@ -35,7 +35,9 @@ def running(agent: Agent, command: str, more: str = "", memory_mb: int = 32) -> 
     """A service task that runs, stopped afterwards."""
     body = f'Path = "{agent.root}"\nMount_devfs = true\nExec_start = "{command}"'
     text = task(body, more=more).replace("memory = 32", f"memory = {memory_mb}")
-    allocation = agent.run(job(agent.name("op"), text))
+    # Sooner healthy than after Nomad's ten seconds, for who waits for the deployment.
+    group = '    update {\n      min_healthy_time = "1s"\n    }'
+    allocation = agent.run(job(agent.name("op"), group, text))
     try:
         allocation.wait("running")
         yield allocation
@@ -180,6 +182,9 @@ class TestSignal:
             assert agent.cli("alloc", "restart", allocation.id).returncode == 0
             eventually("one restart", lambda: allocation.wait("running").restarts == 1)
             eventually("two lines", lambda: allocation.logs().count("up") == 2)
+            # The command refuses while a deployment runs, and that of the job's start waits for its health.
+            deployment = f"/v1/job/{allocation.job}/deployment"
+            eventually("deployed", lambda: agent.get(deployment)["Status"] == "successful", 60)
             done = agent.cli("job", "restart", "-yes", allocation.job)
             assert done.returncode == 0, done.stderr
             eventually("two restarts", lambda: allocation.wait("running").restarts == 2)

@@ -19,7 +19,15 @@ from operate.operating import task
 ON_LINUX = sorted(signals.NAMES & set(signal.Signals.__members__) - {"SIGKILL", "SIGSTOP"})
 
 
-@pytest.mark.parametrize("name", [*sorted(signals.NAMES), "hup", "info", "Usr1"])
+ALL = (
+    "HUP INT QUIT ILL TRAP ABRT EMT FPE KILL BUS SEGV SYS PIPE ALRM TERM URG STOP TSTP CONT CHLD TTIN TTOU IO"
+    " XCPU XFSZ VTALRM PROF WINCH INFO USR1 USR2 THR LIBRT"
+)
+"""``kill -l`` of FreeBSD, and the two of sys/signal.h that have no name there."""
+FREEBSD = ALL.split()
+
+
+@pytest.mark.parametrize("name", [*FREEBSD, *(f"SIG{name}" for name in FREEBSD), "hup", "info", "Usr1"])
 def test_every_name_of_freebsd_is_known(name: str) -> None:
     """With SIG or without, in any case."""
     assert signals.canonical(name) == f"SIG{name.upper().removeprefix('SIG')}"
@@ -53,6 +61,27 @@ class TestLive:
                 assert got == [name for name in ON_LINUX if name != own]
                 sent = [one.event.signal for one in host.history(spec.id) if one.event.name == "signal-sent"]  # type: ignore[attr-defined]
                 assert sent == ON_LINUX
+
+        asyncio.run(scenario())
+
+    def test_a_task_can_be_stopped_and_continued(self, host: rig.Host) -> None:
+        """SIGSTOP halts main, SIGCONT lets it go on; neither ends it."""
+
+        async def scenario() -> None:
+            async with task(host, {"Exec_start": "while :; do date >> /local/beats; sleep 0.05; done"}) as (
+                plugin,
+                spec,
+            ):
+                beats = Path(spec.alloc_dir, "web/local/beats")
+                await rig.until("it beats", lambda: len(_lines(beats)) > 2)
+                await plugin.client.signal(spec.id, "SIGSTOP")
+                await asyncio.sleep(0.3)  # a date that is under way may end
+                halted = len(_lines(beats))
+                await asyncio.sleep(0.5)
+                assert len(_lines(beats)) == halted
+                await plugin.client.signal(spec.id, "SIGCONT")
+                await rig.until("it goes on", lambda: len(_lines(beats)) > halted + 2)
+                assert host.task(spec.id).exit is None
 
         asyncio.run(scenario())
 
@@ -131,8 +160,9 @@ def test_a_signal_that_only_freebsd_can_send_finds_main_by_jail_and_pid(tmp_path
     actor.runtime, actor.runtime.tools = parts(), parts()
     actor.runtime.tools.pkill, actor.runtime.runner = "/bin/pkill", runner
     asyncio.run(signals._to_main(actor, "SIGINFO", 7, 4711))
+    asyncio.run(signals._to_main(actor, "SIGTHR", 7, 4711))
     note = tmp_path / "locks/main.pid"
-    assert runner.argv == [["/bin/pkill", "-INFO", "-j", "7", "-F", str(note)]]
+    assert runner.argv == [["/bin/pkill", flag, "-j", "7", "-F", str(note)] for flag in ("-INFO", "-32")]
     assert note.read_text() == "4711\n"
 
 

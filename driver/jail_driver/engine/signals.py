@@ -9,16 +9,17 @@ from __future__ import annotations
 import signal as numbers
 from typing import TYPE_CHECKING
 
-from jail_driver.config.rules import SIGNALS
 from jail_driver.engine.steps.process import reach
 from jail_driver.errors import ConfigError, DriverError, HostError
+from jail_driver.host.jails import pkill_flag
+from jail_driver.supervisor import ending
 from jail_state.core import events as ev
 from jail_state.core.lifecycle import State
 
 if TYPE_CHECKING:
     from jail_driver.engine.actor import TaskActor
 
-NAMES = frozenset(name.upper() for name in SIGNALS) | {"SIGLIBRT"}
+NAMES = frozenset(f"SIG{name}" for name in ending.FREEBSD.split())
 
 
 def canonical(name: str) -> str:
@@ -76,7 +77,7 @@ async def _to_main(actor: TaskActor, name: str, jid: int, pid: int) -> None:
     note = locks / "main.pid"
     note.write_text(f"{pid}\n")
     runtime = actor.runtime
-    argv = [runtime.tools.pkill, f"-{name.removeprefix('SIG')}", "-j", str(jid), "-F", str(note)]
+    argv = [runtime.tools.pkill, pkill_flag(name), "-j", str(jid), "-F", str(note)]
     done = await runtime.runner.run(argv, timeout_s=10)
     if not done.ok:
         raise HostError(f"signal {name}", f"this host cannot send it to main: {done.words}")

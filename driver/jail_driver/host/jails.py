@@ -17,6 +17,8 @@ from jail_driver.host.tools import Tools
 _COLUMNS = ("jid", "name", "path", "host.hostname", "dying")
 _PARAMETER = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _SIGNAL = re.compile(r"SIG[A-Z0-9]{2,8}")
+_WITHOUT_A_NAME = {"THR": 32, "LIBRT": 33}
+"""pkill(1) knows names up to 31 (pkill.c: NSIG), and any number; these are FreeBSD's (sys/signal.h)."""
 _NOT_THE_KERNELS = re.compile(
     r"exec\..*|mount(\..*)?|vnet\.interface|interface|depend|stop\.timeout|command|ip_hostname|zfs\.dataset"
     r"|name|path|persist|nopersist|allow\.dying"
@@ -33,7 +35,7 @@ class JailCommands(HostCommands):
 
     async def kernel_parameters(self) -> frozenset[str]:
         """See ``JailHost``: ``sysctl -N security.jail.param`` (sysctl(8), jail(8))."""
-        done = await self._look(self._tools.sysctl, "-N", "security.jail.param")
+        done = await self._sysctl("-N", "security.jail.param")
         return parse.parameters(done.check("list the kernel's jail parameters").stdout)
 
     async def jails(self, *, dying: bool = True) -> tuple[JailSeen, ...]:
@@ -73,9 +75,7 @@ class JailCommands(HostCommands):
         """
         if not _SIGNAL.fullmatch(signal):
             raise ConfigError(f"{signal!r} is not the name of a signal, such as SIGTERM")
-        done = await self._change(
-            self._tools.pkill, f"-{signal.removeprefix('SIG')}", "-j", str(jid), lock=lock
-        )
+        done = await self._change(self._tools.pkill, pkill_flag(signal), "-j", str(jid), lock=lock)
         if done.status == 1 or says(done, "Invalid jail ID"):
             return False
         # Older ones stop at a process that ends while they signal it: there was one.
@@ -90,6 +90,17 @@ class JailCommands(HostCommands):
             self._columns = (*_COLUMNS, *meta)
         done = await self._look(self._tools.jls, "-d", "--libxo", "json", *self._columns)
         return parse.jails(done.check("list jails").stdout)
+
+
+def pkill_flag(signal: str) -> str:
+    """Returns the argument of pkill(1) that names a signal.
+
+    >>> pkill_flag("SIGHUP"), pkill_flag("SIGTHR")
+    ('-HUP', '-32')
+    """
+    name = signal.removeprefix("SIG")
+    number = _WITHOUT_A_NAME.get(name)
+    return f"-{name if number is None else number}"
 
 
 def kernel_argument(key: str, value: str | None) -> str:
