@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,6 +99,27 @@ def test_a_long_tmpdir_is_left_for_tmp(tmp_path: Path) -> None:
     assert path.startswith("/tmp/jail-plugin-")
     handshake.remove_socket(path)
     assert not Path(path).parent.exists()
+
+
+@pytest.mark.parametrize("depth", [1, 100])
+def test_an_agent_that_sees_another_tree_finds_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int
+) -> None:
+    """Under FreeBSD's Linux ABI our /tmp may be /compat/linux/tmp, and an agent of FreeBSD's own has another."""
+    directory = tmp_path / ("d" * depth)
+    directory.mkdir()
+    tree = Path(tempfile.mkdtemp(dir="/tmp"))
+    for top in {directory.parts[1], "tmp"}:
+        (tree / top).symlink_to(f"/{top}")
+    monkeypatch.setattr(handshake, "_LINUX_TREE", str(tree))
+    path = handshake.make_socket_path({"TMPDIR": str(directory)})
+    try:
+        assert path.startswith(f"{tree}/")
+        assert len(path) <= handshake.LONGEST_SOCKET_PATH
+        assert Path(path).parent.is_dir()
+    finally:
+        handshake.remove_socket(path)
+        shutil.rmtree(tree)
 
 
 def test_handshake_has_no_side_effects(argv: list[str], env: Env, notes: Path) -> None:

@@ -25,6 +25,7 @@ SOCKET_DIR_KEY = "PLUGIN_UNIX_SOCKET_DIR"
 
 SOCKET_NAME = "s"
 FALLBACK_DIR = "/tmp"  # noqa: S108  # a private directory is made in it
+_LINUX_TREE = "/compat/linux"
 LONGEST_SOCKET_PATH = 103
 """Bytes: FreeBSD's sun_path holds 104 with the final NUL (unix(4)); Linux has 108."""
 
@@ -55,15 +56,17 @@ def make_socket_path(environ: Mapping[str, str]) -> str:
     """Makes a private directory for the plugin's socket and returns the socket's path in it.
 
     The directory is the host's choice, else the temporary directory; /tmp where those are too long for a
-    socket's address. Mode 0700 keeps other users out whatever the umask is.
+    socket's address. Mode 0700 keeps other users out whatever the umask is. To a Linux program on FreeBSD
+    that directory may be the one of its own tree (linux(4): what exists there comes first); the path is then
+    one by which an agent that is no Linux program finds it as well.
 
     Raises:
         UnavailableError: no directory could be made.
     """
-    wanted = environ.get(SOCKET_DIR_KEY) or environ.get("TMPDIR") or FALLBACK_DIR
+    wanted = _known_to_all(environ.get(SOCKET_DIR_KEY) or environ.get("TMPDIR") or FALLBACK_DIR)
     name = f"jail-plugin-{os.urandom(8).hex()}"  # tempfile would cost a twentieth of the whole start
     fits = len(os.fsencode(f"{wanted}/{name}/{SOCKET_NAME}")) <= LONGEST_SOCKET_PATH
-    parent = wanted if fits else FALLBACK_DIR
+    parent = wanted if fits else _known_to_all(FALLBACK_DIR)
     directory = f"{parent}/{name}"
     try:
         os.mkdir(directory, mode=0o700)  # noqa: PTH102  # pathlib is not loaded yet
@@ -72,6 +75,16 @@ def make_socket_path(environ: Mapping[str, str]) -> str:
             f"no directory for the plugin's socket in {parent}: {error.strerror}"
         ) from error
     return f"{directory}/{SOCKET_NAME}"
+
+
+def _known_to_all(directory: str) -> str:
+    """Returns a directory's path in the whole system's tree, if it is one of a tree inside it."""
+    try:
+        if os.path.samefile(directory, f"{_LINUX_TREE}{directory}"):  # noqa: PTH121  # pathlib is not loaded
+            return f"{_LINUX_TREE}{directory}"
+    except OSError:
+        pass  # no such tree, or not there
+    return directory
 
 
 def remove_socket(path: str) -> None:
