@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 import rig
 from jail_driver.agent.stub import PluginError
+from jail_driver.host.session import Session
 from nomad.system import pids, rooted_below
 from operate.operating import SLEEP, say, sh, task
 
@@ -115,6 +117,16 @@ class TestHowItRuns:
                 await rig.until("nothing but main is left", lambda: len(rooted_below(host.base)) == 1)
 
         asyncio.run(scenario())
+
+    def test_a_host_without_terminals(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """To a Linux Python on FreeBSD terminals need a module of the kernel: the error names it."""
+
+        def missing() -> tuple[int, int]:
+            raise FileNotFoundError(2, "No such file or directory")
+
+        monkeypatch.setattr(os, "openpty", missing)
+        with pytest.raises(OSError, match="kldload pty"):
+            Session(["/bin/true"], {}, tmp_path / "record", tty=True)
 
     def test_no_task_no_command(self, host: rig.Host) -> None:
         """An unknown task, an ended one and an empty command are refused with a sentence."""

@@ -10,11 +10,15 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import rig
-from jail_driver.model import Fingerprint, Health
+from jail_driver.engine import fingerprint
+from jail_driver.model import Attribute, Fingerprint, Health
+from jail_driver.supervisor import procid
 from jail_driver.version import __version__
 from operate.operating import SLEEP, accounting
 
@@ -62,6 +66,17 @@ def test_a_kernel_that_does_not_count(host: rig.Host) -> None:
                 assert found.attributes[f"{PREFIX}.racct"].value is False
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_host_without_start_times(readable: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """A Linux Python on FreeBSD without linprocfs works, and the description says what it cannot do."""
+    monkeypatch.setattr(procid, "started_ticks", lambda _pid: 1 if readable else None)
+    runtime: Any = SimpleNamespace(
+        options=SimpleNamespace(policy=SimpleNamespace(hooks_open=False)), actors={}
+    )
+    notes = fingerprint._notes(runtime, {f"{PREFIX}.racct": Attribute(value=True)})
+    assert any("mount linprocfs" in note for note in notes) is not readable
 
 
 def test_a_command_that_goes_missing(host: rig.Host) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from jail_driver.errors import DriverError, UnavailableError
 from jail_driver.host.tools import Tools
 from jail_driver.model import Attribute, Fingerprint, Health
+from jail_driver.supervisor import procid
 from jail_driver.version import __version__
 from jail_state.core.lifecycle import State
 from jail_state.store.errors import StoreError
@@ -120,6 +121,11 @@ def _notes(runtime: Runtime, attributes: Mapping[str, Attribute]) -> list[str]:
     if not attributes[f"{_PREFIX}.racct"].value:
         notes.append(
             "limits (Rctl, resources) do not work: set kern.racct.enable=1 in /boot/loader.conf and reboot"
+        )
+    if procid.started_ticks(os.getpid()) is None:
+        notes.append(
+            "start times of processes cannot be read, so that commands which a killed plugin was running are"
+            " not ended before their time-out or their task's end: mount linprocfs on /compat/linux/proc"
         )
     leftovers = [task for task in (actor.task for actor in runtime.actors.values()) if task.leftovers]
     if leftovers:

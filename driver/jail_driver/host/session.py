@@ -66,7 +66,7 @@ class Session:
         stderr: its diagnostics; None with a terminal.
 
     Raises:
-        OSError: no descriptors or no terminals left.
+        OSError: no descriptors or no terminals left, or no such device.
     """
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], record: Path, *, tty: bool) -> None:
@@ -85,7 +85,10 @@ class Session:
                 os.close(fd)
 
     def _open_terminal(self) -> tuple[int, int, int]:
-        self._master, slave = os.openpty()
+        try:
+            self._master, slave = os.openpty()
+        except FileNotFoundError as error:  # what a Linux program on FreeBSD opens is the device of pty(4)
+            raise OSError(error.errno, "no terminal: /dev/ptmx is missing (kldload pty)") from error
         # Two descriptors, because one cannot be watched for reading and writing by two waiters.
         self.stdin, self.stdout = Writer(self._master), Reader(os.dup(self._master))
         return slave, slave, slave
