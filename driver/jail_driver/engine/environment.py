@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jail_driver.engine.lookup import find_program, resolve_inside
 from jail_driver.errors import ConfigError
+from jail_driver.host import accounts
 
 BASE_PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 _OVERWRITTEN = ("PATH", "HOME", "USER", "SHELL", "MAIL", "LANG", "MM_CHARSET", "BLOCKSIZE")
@@ -76,8 +77,8 @@ def choose_user(user: str, root: Path, *, on_host: bool) -> RunAs:
         return RunAs(ROOT, "")
     name, _, gid = user.partition(":")
     jail = () if on_host else _read_passwd(resolve_inside(root, "/etc/passwd"))
-    for accounts, flag in ((jail, "-U"), (_read_passwd(Path("/etc/passwd")), "-u")):
-        for account in accounts:
+    for known, flag in ((jail, "-U"), (_read_passwd(accounts.ETC / "passwd"), "-u")):
+        for account in known:
             if name not in (account.name, str(account.uid)):
                 continue
             if gid and gid != str(account.gid):

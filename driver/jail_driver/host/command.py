@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import pwd
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from jail_driver.host import accounts
 from jail_driver.host.capture import Capture, filled
 from jail_driver.host.child import Child, Identity, Spec
 from jail_driver.host.errors import HostError, MissingError
@@ -202,14 +202,12 @@ async def _watch(
 
 
 def _identity(user: str) -> Identity:
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise MissingError(f"run as {user}", "no such user on the host") from None
-    if entry.pw_uid == os.geteuid():
+    account = accounts.find(user)
+    if account is None:
+        raise MissingError(f"run as {user}", "no such user on the host")
+    if account.uid == os.geteuid():
         return Identity()
-    groups = os.getgrouplist(user, entry.pw_gid)
-    return Identity(user=entry.pw_uid, group=entry.pw_gid, extra_groups=groups)
+    return Identity(user=account.uid, group=account.gid, extra_groups=accounts.groups(account))
 
 
 def _not_started(program: str, error: Exception) -> HostError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 from pathlib import Path
 
 from typing_extensions import override
@@ -25,6 +24,7 @@ from jail_driver.engine.environment import (
 from jail_driver.engine.redact import redact
 from jail_driver.engine.steps.base import Context, Handler, Result
 from jail_driver.errors import HostError
+from jail_driver.host import accounts
 from jail_driver.host.command import Completed
 from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
@@ -104,11 +104,10 @@ def host_account(user: str) -> Account:
     """Return the account that host hooks run as: root, or ``exec.system_user``."""
     if not user:
         return ROOT
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise HostError(f'Exec_system_user = "{user}"', "no such user on the host") from None
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
+    found = accounts.find(user)
+    if found is None:
+        raise HostError(f'Exec_system_user = "{user}"', "no such user on the host")
+    return Account(*found)
 
 
 def hook_env(account: Account, prefix: str) -> dict[str, str]:
