@@ -42,12 +42,12 @@ class LimitCommands(HostCommands):
 
     async def racct_enabled(self) -> bool:
         """See ``JailHost``: ``sysctl -n kern.racct.enable`` (racct(9); a tunable, set at boot only)."""
-        done = await self._look(self._tools.sysctl, "-n", "kern.racct.enable")
+        done = await self._sysctl("-n", "kern.racct.enable")
         return done.ok and done.stdout.strip() == b"1"
 
     async def kernel_value(self, name: str) -> str | None:
         """See ``JailHost``: ``sysctl -n NAME`` (sysctl(8); status 1 where there is no such name)."""
-        done = await self._look(self._tools.sysctl, "-n", name)
+        done = await self._sysctl("-n", name)
         return parse.text(done.stdout).strip() if done.ok else None
 
     async def bind_cpus(self, jid: int, cpus: str, *, lock: Path | None = None) -> None:
@@ -57,7 +57,7 @@ class LimitCommands(HostCommands):
 
     async def release(self) -> str:
         """See ``JailHost``: ``sysctl -n kern.osrelease`` (sysctl(3))."""
-        done = await self._look(self._tools.sysctl, "-n", "kern.osrelease")
+        done = await self._sysctl("-n", "kern.osrelease")
         return parse.text(done.check("read the kernel's release").stdout).strip()
 
     async def boot_id(self) -> str:

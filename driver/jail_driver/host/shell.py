@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from jail_driver.host.command import CommandRunner, Completed, Runner
 from jail_driver.host.errors import HostError
@@ -13,7 +16,8 @@ from jail_driver.host.tools import Tools
 
 Seen = TypeVar("Seen")
 
-_AT_ONCE = 64
+_AT_ONCE: Final = max(16, 4 * (os.cpu_count() or 1))
+_HOLD_S: Final = 2.0
 _TIMEOUT_S = 60.0
 _LISTING_BYTES = 64 * 1024 * 1024
 
@@ -47,6 +51,42 @@ class Listing(Generic[Seen]):
         return await self._fetch()
 
 
+class Slots:
+    """How many tools run at once: a thousand tasks that start together are not a thousand processes.
+
+    Each tool has a thread of ours that waits for it, and too many of them keep the event loop from answering
+    anybody. A tool that takes long (a mount that hangs) gives its place away: it cannot keep all others out.
+
+    Args:
+        count: places.
+        hold_s: after this a place is given to the next.
+    """
+
+    def __init__(self, count: int = _AT_ONCE, hold_s: float = _HOLD_S) -> None:
+        self._places = asyncio.Semaphore(count)
+        self._hold_s = hold_s
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place, first come, first served."""
+        held = False
+
+        def give() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._places.release()
+
+        await self._places.acquire()
+        held = True
+        timer = asyncio.get_running_loop().call_later(self._hold_s, give)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give()
+
+
 class HostCommands:
     """Runs the tools of one host; the base of the adapter's parts.
 
@@ -58,18 +98,24 @@ class HostCommands:
     def __init__(self, tools: Tools, runner: Runner | None = None) -> None:
         self._tools = tools
         self._runner = runner or CommandRunner()
-        # A thousand tasks that start at once would otherwise be a thousand processes at once.
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots = Slots()
+        self._values: dict[str, Listing[Completed]] = {}
 
     async def _look(self, *argv: str) -> Completed:
         """Runs a command that changes nothing; its whole output is kept."""
-        return await self._runner.run(
-            argv, timeout_s=_TIMEOUT_S, output_limit_bytes=_LISTING_BYTES, kill_on_cancel=True
-        )
+        async with self._slots.place():
+            return await self._runner.run(
+                argv, timeout_s=_TIMEOUT_S, output_limit_bytes=_LISTING_BYTES, kill_on_cancel=True
+            )
+
+    async def _sysctl(self, flag: str, name: str) -> Completed:
+        """Reads sysctl(8) once for everybody who waits for the same name."""
+        look = partial(self._look, self._tools.sysctl, flag, name)
+        return await self._values.setdefault(name, Listing(look)).get()
 
     async def _change(self, *argv: str, lock: Path | None) -> Completed:
         """Runs a command that changes the host."""
-        async with self._slots:
+        async with self._slots.place():
             return await self._runner.run(argv, lock=lock, timeout_s=_TIMEOUT_S)
 
 

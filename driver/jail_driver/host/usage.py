@@ -93,6 +93,6 @@ class UsageSource(HostCommands):
     async def has_racct(self) -> bool:
         """Tells whether the kernel counts (kern.racct.enable: a tunable, so one look is enough)."""
         if self._racct is None:
-            done = await self._look(self._tools.sysctl, "-n", "kern.racct.enable")
+            done = await self._sysctl("-n", "kern.racct.enable")
             self._racct = done.ok and done.stdout.strip() == b"1"
         return self._racct

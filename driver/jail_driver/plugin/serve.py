@@ -34,10 +34,17 @@ GRACE_S = 0.2
 """For calls that are being answered while the server ends; the host kills after two seconds."""
 
 CLOSING_S = 1.0
+_A_DAY_S = 24 * 3600
+_MANY = 100_000
 OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
+    # A call that waits to be accepted is never refused: after a reboot all of a node's tasks start at once,
+    # and Nomad takes a refusal for the task's failure. The defaults are 30 s and 1,000 calls.
+    ("grpc.server_max_unrequested_time_in_server", _A_DAY_S),
+    ("grpc.server.max_pending_requests", _MANY),
+    ("grpc.server.max_pending_requests_hard_limit", _MANY),
 )
 logger = log.get("plugin")
 
