@@ -88,6 +88,31 @@ class TestHowItRuns:
 
         asyncio.run(scenario())
 
+    @pytest.mark.parametrize("user", ["", "nobody"])
+    def test_it_starts_where_main_does(self, host: rig.Host, user: str) -> None:
+        """In Work_dir, with and without a terminal; a path without a slash at its beginning counts from there."""
+
+        async def scenario() -> None:
+            config = {**SLEEP, "Work_dir": "/local/down here"}
+            spec = host.spec(config, user=user)
+            place = Path(spec.alloc_dir, "web/local/down here")
+            place.mkdir()
+            (place / "tool").write_text("#!/bin/sh\necho from $(pwd)\n")
+            (place / "tool").chmod(0o755)
+            before = host.snapshot()
+            async with rig.plugin(host) as plugin:
+                await plugin.start(spec)
+                said = await say(plugin, spec, "pwd")
+                shown = await say(plugin, spec, *sh("pwd"), tty=True)
+                done = await plugin.client.exec(spec.id, ("./tool",), 10)
+                assert said.stdout == b"/local/down here\n"
+                assert shown.stdout == b"/local/down here\r\n"
+                assert (done.stdout, done.result.exit_code) == (b"from /local/down here\n", 0)
+                await plugin.client.destroy(spec.id, force=True)
+            host.wait_clean(before)
+
+        asyncio.run(scenario())
+
     def test_what_is_for_the_dynamic_linker_stays_inside(self, host: rig.Host) -> None:
         """jexec(8) runs on the host as root: a job's LD_PRELOAD reaches the jailed program alone."""
         env = {"LD_PRELOAD": "/local/of the job.so", "LD_BIND_NOW": "1"}

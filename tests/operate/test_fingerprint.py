@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,6 +19,7 @@ import pytest
 
 import rig
 from jail_driver.engine import fingerprint
+from jail_driver.host.tools import Tools, in_directory
 from jail_driver.model import Attribute, Fingerprint, Health
 from jail_driver.supervisor import procid
 from jail_driver.version import __version__
@@ -66,6 +69,22 @@ def test_a_kernel_that_does_not_count(host: rig.Host) -> None:
                 assert found.attributes[f"{PREFIX}.racct"].value is False
 
     asyncio.run(scenario())
+
+
+def test_without_the_rights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not root: said first, with the way out."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1001)
+    tools = in_directory(_tools(tmp_path))
+    runtime: Any = SimpleNamespace(state=SimpleNamespace(root=tmp_path), tools=tools)
+    assert fingerprint.glance(runtime) == [
+        "not root: jails need a plugin that runs as root; run the Nomad agent as root"
+    ]
+
+
+def _tools(directory: Path) -> Path:
+    for field in dataclasses.fields(Tools):
+        (directory / field.name).touch(0o755)
+    return directory
 
 
 @pytest.mark.parametrize("readable", [True, False])
