@@ -131,6 +131,15 @@ def has_begun(batch: Batch) -> bool:
     return seen is not None and seen.state != "pending"
 
 
+def wait_begun(agent: Agent, batch: Batch) -> None:
+    """Wait until Nomad knows that it runs, or has run; else say what it knows instead."""
+    try:
+        eventually("a batch task's start", lambda: has_begun(batch))
+    except AssertionError as error:
+        known = f"{batch.allocation.describe()}\n{agent.log()[-6000:]}"
+        raise AssertionError(f"{error}: {batch}\n{known}") from None
+
+
 def check_batch(agent: Agent, batch: Batch) -> bool:
     """Whether it has ended; then its code is true, and it ran once."""
     seen = batch.allocation.task()
@@ -168,7 +177,7 @@ def test_random_kills(agent: Agent) -> None:
         eventually("main runs", (data(agent, allocation) / "runs").exists)
     for _ in range(ROUNDS):
         for batch in batches:
-            eventually("a batch task's start", lambda batch=batch: has_begun(batch))
+            wait_begun(agent, batch)
         if chance.random() < _HASTY:
             batches.append(replace(start_batch(agent, chance), settled=False))
             time.sleep(chance.random())

@@ -140,10 +140,20 @@ class TaskActor(TaskStream):
             await asyncio.wait_for(changed.wait(), left_s)
         return False
 
-    def read_private(self) -> None:
-        """Read what the teardown owes, unless that is known; a damaged file is as good as none."""
-        if self.context.private is None:
+    def read_private(self) -> str:
+        """Read what the teardown owes, unless that is known; returns why it cannot be known, empty if it can.
+
+        Raises:
+            OSError: it cannot be read now; try again.
+        """
+        context = self.context
+        if context.private is None:
             try:
-                self.context.private = private_file.read(self.context.directory.private)
-            except (ValueError, KeyError, TypeError):
-                _log.exception("cannot read what the task owes", task_id=self.task.id)
+                context.private = private_file.read(context.directory.private)
+            except private_file.DamagedError as error:
+                # A repeated StartTask carries the same once more.
+                context.private = None if context.launch is None else context.launch.private
+                if context.private is None:
+                    _log.warning("cannot read what the task owes", task_id=self.task.id, error=str(error))
+                    return str(error)
+        return ""

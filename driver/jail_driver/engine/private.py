@@ -6,14 +6,23 @@ no handle to take them from after a crash, so they must be on disk before the fi
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jail_driver.config.model import Command
+from jail_driver.errors import DriverError
+
+_PASSING: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR}
+"""What says nothing of the file: the next try may read it."""
+
+
+class DamagedError(DriverError):
+    """The file is there and cannot be read; nothing will make it readable but a hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +85,24 @@ def read(path: Path) -> Private | None:
     """Read the file; None if it is gone.
 
     Raises:
-        OSError, ValueError: it is there and cannot be read.
+        DamagedError: it is there and cannot be read.
+        OSError: it cannot be read now.
     """
     try:
-        raw = json.loads(path.read_text())
+        return _parse(path.read_bytes())
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno in _PASSING:
+            raise
+        raise DamagedError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # Not the error's own words: they may quote the file, which holds secrets.
+        raise DamagedError(f"{path} is damaged ({type(error).__name__})") from None
+
+
+def _parse(text: bytes) -> Private:
+    raw = json.loads(text)
     raw["hooks"] = {name: _commands(commands) for name, commands in raw["hooks"].items()}
     raw["start"] = _commands(raw["start"])
     raw["secrets"] = tuple(raw["secrets"])

@@ -9,7 +9,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from jail_driver import log
-from jail_driver.engine import private as private_file
 from jail_driver.engine.execs import end_orphans
 from jail_driver.engine.faults import Point
 from jail_driver.engine.messages import REATTACHED
@@ -37,10 +36,11 @@ async def recover(actor: TaskActor) -> None:
 
     Raises:
         StoreError: the verdict could not be stored; try again.
+        OSError: a file cannot be read now; try again.
         HostError: the host could not be observed; try again.
     """
     task = actor.task
-    actor.context.private = private_file.read(actor.context.directory.private)
+    unknown = actor.read_private()
     if task.state is State.STOPPED:
         return
     if actor.runtime.boot_id == task.boot_id:
@@ -51,7 +51,7 @@ async def recover(actor: TaskActor) -> None:
     seen = await observe(actor)
     # Somebody may have asked for a stop meanwhile: the verdict is on the newest snapshot.
     doubts = evidence.missed(task, seen.exited)
-    verdict = await actor.settle(lambda newest: (*_verdict(newest, seen), *doubts))
+    verdict = await actor.settle(lambda newest: (*_verdict(newest, seen), *doubts, *_notice(unknown)))
     await actor.runtime.faults.announce(Point.AFTER_OUTCOME, "recovery")
     _log.info(
         "recovered", task_id=task.id, was=str(task.state), state=str(actor.task.state), events=len(verdict)
@@ -63,6 +63,14 @@ def _verdict(task: Task, seen: Observation) -> tuple[ev.Event, ...]:
     if task.state is State.RUNNING and not any(isinstance(event, ev.TeardownBegan) for event in verdict):
         return (*verdict, ev.TaskRecovered(f"{REATTACHED} to jail {task.jid}"))
     return verdict
+
+
+def _notice(unknown: str) -> tuple[ev.NoticeGiven, ...]:
+    if not unknown:
+        return ()
+    return (
+        ev.NoticeGiven(f"its hooks are not known any more, the teardown goes on without them: {unknown}"),
+    )
 
 
 async def observe(actor: TaskActor) -> Observation:

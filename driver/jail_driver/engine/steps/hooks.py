@@ -41,7 +41,9 @@ class Hook(Handler):
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
         if ctx.private is None:
-            raise HostError(step.key, f"{ctx.directory.private} is gone, and the command's text with it")
+            raise HostError(
+                step.key, f"{ctx.directory.private} is gone or damaged, and the command's text with it"
+            )
         command = ctx.private.hooks[step.args["hook"]][step.args["index"]]
         timeout_s = ctx.private.hook_timeout_s or None
         if step.args["hook"] == _INSIDE:
