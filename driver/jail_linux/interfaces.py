@@ -90,7 +90,8 @@ def _address(link: Link, address: Address) -> str:
         return line
     if address.packed.startswith(_SITE):
         return f"\tinet6 {text}%{shown(link)} prefixlen {address.prefix} scopeid 0x{link.index:x}"
-    return f"\tinet6 {text} prefixlen {address.prefix}"
+    state = f" {address.state}" if address.state else ""
+    return f"\tinet6 {text} prefixlen {address.prefix}{state}"
 
 
 def read_address(text: str, family: "int | None") -> "tuple[int, bytes, int | None] | None":

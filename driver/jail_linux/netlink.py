@@ -30,7 +30,7 @@ IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_NET_NS_FD,
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _NESTED = 0x8000
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
-_IFA_F_NODAD = 2
+_IFA_F_DADFAILED, _IFA_F_TENTATIVE = 0x08, 0x40
 IFF_UP, IFF_LOOPBACK = 1, 8
 INET, INET6 = 2, 10
 _BUFFER = 1 << 18
@@ -96,15 +96,18 @@ class Address:
         packed: The address, 4 or 16 bytes.
         prefix: Length of the network part in bits.
         broadcast: IPv4 broadcast address, may be empty.
+        state: What FreeBSD calls an IPv6 address that cannot be used (yet): tentative, duplicated; else empty.
     """
 
-    __slots__ = ("broadcast", "family", "index", "packed", "prefix")
+    __slots__ = ("broadcast", "family", "index", "packed", "prefix", "state")
 
     def __init__(self, payload: bytes) -> None:
-        self.family, self.prefix, _, _, self.index = _ADDRESS.unpack_from(payload)
+        self.family, self.prefix, flags, _, self.index = _ADDRESS.unpack_from(payload)
         found = attributes(payload[_ADDRESS.size :])
         self.packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS, b"")
         self.broadcast = found.get(_IFA_BROADCAST, b"")
+        failed, waits = flags & _IFA_F_DADFAILED, flags & _IFA_F_TENTATIVE
+        self.state = "duplicated" if failed else "tentative" if waits else ""
 
 
 def _text(data: bytes) -> str:
@@ -176,8 +179,7 @@ class Netlink:
         Raises:
             OSError: What the kernel answers: EEXIST, EADDRNOTAVAIL, EPERM…
         """
-        flags = _IFA_F_NODAD if address.family == INET6 else 0
-        payload = _ADDRESS.pack(address.family, address.prefix, flags, 0, address.index)
+        payload = _ADDRESS.pack(address.family, address.prefix, 0, 0, address.index)
         payload += attribute(_IFA_LOCAL, address.packed) + attribute(_IFA_ADDRESS, address.packed)
         if address.broadcast and kind == NEWADDR:
             payload += attribute(_IFA_BROADCAST, address.broadcast)

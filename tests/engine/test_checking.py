@@ -192,3 +192,17 @@ class TestResources:
             RctlRule("pcpu", "deny", "25"),
         )
         assert config.cpus == "0,1"
+
+
+def test_a_devfs_without_rules(node: Node, tmp_path: Path) -> None:
+    """FreeBSD takes a ruleset that is not loaded for an empty one: it is told, and refused under a strict policy."""
+    config = {"Persist": True, "Mount_devfs": True, "Devfs_ruleset": 77}
+    [notice] = node.check(config).notices
+    assert notice.startswith("Devfs_ruleset = 77: this host has no rules of that number loaded")
+    assert "service devfs onestart" in notice
+    for other in ({"Devfs_ruleset": 4}, {"Devfs_ruleset": 0}, {"Mount_devfs": False}):
+        assert node.check(config | other).notices == ()
+    gpu = (Device("/dev/dri", "", "r"),)
+    assert "77" in node.check(config | {"Mount_devfs": False}, devices=gpu).notices[0]
+    strict = Node(tmp_path / "strict", policy=Policy(parameters=("devfs_ruleset",)))
+    assert strict.problems(config) == (notice,)

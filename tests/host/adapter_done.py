@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from host.adapter_rows import ROOT, VIEW, VIEW_SEEN, Call, Row, table
-from jail_driver.host.port import Rule
+from jail_driver.host.port import MountSeen, Rule
+
+DEV = ("devfs", "/db/t1/root", "devfs", "00ff007171000000")
 
 DONE: dict[str, tuple[Call, list[Row], Any]] = {
     "create": (
@@ -33,6 +35,27 @@ DONE: dict[str, tuple[Call, list[Row], Any]] = {
         [table(), ("mount -t nullfs -o ro,noexec /jails/r /db/t1/root", 0, "", ""), table(VIEW)],
         VIEW_SEEN,
     ),
+    "mount where emptydir is not known yet": (
+        lambda h: h.mount("devfs", "devfs", ROOT, ("ruleset=4", "emptydir")),
+        [
+            table(),
+            (
+                "mount -t devfs -o ruleset=4,emptydir devfs /db/t1/root",
+                1,
+                "",
+                "mount: /db/t1/root: mount option <emptydir> is unknown: Invalid argument\n",
+            ),
+            ("mount -t devfs -o ruleset=4 devfs /db/t1/root", 0, "", ""),
+            table(DEV),
+        ],
+        MountSeen(*DEV),
+    ),
+    "device rules": (
+        lambda h: h.has_device_rules(4),
+        [("devfs rule -s 4 show", 0, "100 include 1\n200 include 2\n", "")],
+        True,
+    ),
+    "no device rules": (lambda h: h.has_device_rules(4), [("devfs rule -s 4 show", 0, "", "")], False),
     "unmount by fsid": (
         lambda h: h.unmount("09ff002929000000"),
         [("umount 09ff002929000000", 0, "", "")],
@@ -81,7 +104,29 @@ DONE: dict[str, tuple[Call, list[Row], Any]] = {
     ),
     "add IPv6": (
         lambda h: h.add_address("lo0", "FD00::07", 128),
-        [("ifconfig lo0 inet6 fd00::7/128 alias", 0, "", "")],
+        [
+            ("ifconfig lo0 inet6 fd00::7/128 alias", 0, "", ""),
+            ("ifconfig lo0", 0, "lo0: flags=8049<UP>\n\tinet6 fd00::7 prefixlen 128\n", ""),
+        ],
+        None,
+    ),
+    "add IPv6 and wait": (
+        lambda h: h.add_address("em0", "fd00::7", 64),
+        [
+            ("ifconfig em0 inet6 fd00::7/64 alias", 0, "", ""),
+            ("ifconfig em0", 0, "em0: x\n\tinet6 fd00::7 prefixlen 64 tentative\n", ""),
+            ("ifconfig em0", 0, "em0: x\n\tinet6 fd00::7 prefixlen 64 tentative\n", ""),
+            ("ifconfig em0", 0, "em0: x\n\tinet6 fd00::7 prefixlen 64\n", ""),
+        ],
+        None,
+    ),
+    "add IPv6 inside and wait": (
+        lambda h: h.add_inside(7, "epair1b", "fd00::7", 64),
+        [
+            ("ifconfig -j 7 epair1b inet6 fd00::7/64 alias up", 0, "", ""),
+            ("ifconfig -j 7 epair1b", 0, "epair1b: x\n\tinet6 fd00::7 prefixlen 64 tentative\n", ""),
+            ("ifconfig -j 7 epair1b", 0, "epair1b: x\n\tinet6 fd00::7 prefixlen 64\n", ""),
+        ],
         None,
     ),
     "remove address": (

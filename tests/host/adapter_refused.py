@@ -65,6 +65,15 @@ REFUSED: dict[str, tuple[Call, list[Row], type[HostError], str]] = {
         HostError,
         "printed no jid",
     ),
+    "an IPv6 address that somebody else has": (
+        lambda h: h.add_address("em0", "fd00::7", 64),
+        [
+            ("ifconfig em0 inet6 fd00::7/64 alias", 0, "", ""),
+            ("ifconfig em0", 0, "em0: x\n\tinet6 fd00::7 prefixlen 64 duplicated\n", ""),
+        ],
+        HostError,
+        "add fd00::7/64 to em0: another machine on this network has fd00::7 already",
+    ),
     "no such mount point": (
         lambda h: h.mount("nullfs", "/jails/r", ROOT),
         [table(), (NULLFS, 1, "", "mount: /db/t1/root: No such file or directory\n")],

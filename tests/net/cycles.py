@@ -1,14 +1,11 @@
 """Many starts, stops and kills of tasks that use everything; the host's tables must not change.
 
-``python tests/net/cycles.py 200`` does it at length (as root); the tests do a few rounds of the same.
+``PYTHONPATH=tests python tests/sweep/figures.py cycles`` does it at length (as root); the tests do a few rounds.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,21 +70,3 @@ async def cycles(host: rig.Host, rounds: int) -> None:
     for number in range(rounds):
         await round_of(host, number)
         host.wait_clean(before)
-
-
-def main() -> int:
-    """Do as many rounds as the command line says, 200 without."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    begun = time.monotonic()
-    with rig.host() as host:
-        prepare(host)
-        asyncio.run(cycles(host, rounds))
-    sys.stdout.write(
-        f"{rounds} rounds of start, kill, start, stop in {time.monotonic() - begun:.0f} s: mounts, addresses,"
-        " routes, interfaces, jails and files as before\n"
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

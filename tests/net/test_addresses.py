@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 import rig
 from jail_driver.agent.stub import PluginError
 from jail_driver.model import Port, Resources
+from jail_state.core.events import NoticeGiven
 from jail_state.core.lifecycle import State
 from net import lab
 
@@ -171,6 +174,77 @@ def test_a_missing_interface_is_named(host: rig.Host) -> None:
             await plugin.client.destroy(spec.id)
         host.wait_clean(before)
         assert host.task(spec.id).state is State.STOPPED
+
+    asyncio.run(scenario())
+
+
+def outside(host: rig.Host, address: str) -> None:
+    """Give the machine at the other end of the wire an IPv6 address."""
+    with host.network.entered(outside=True):
+        subprocess.run(["ip", "-6", "address", "add", address, "dev", "wire", "nodad"], check=True)
+
+
+def test_an_ipv6_address_is_usable_at_once(host: rig.Host) -> None:
+    """The kernel looks for duplicates first: main starts once a service can bind the address, and answers there."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        address = "fd00:1::6"
+        host.network.ip("-6", "address", "add", "fd00:1::1/64", "dev", "em1", "nodad")
+        try:
+            outside(host, "fd00:1::9/64")
+            spec = lab.echo(host, f"[{address}]", "six", Ip6_addr=f"em1|{address}/64")
+            env = {"NOMAD_ADDR_http": "127.0.0.1:9", "NOMAD_IP_http": "127.0.0.1"}
+            spec = replace(spec, env=env, resources=Resources(ports=(Port("http", 9, 9999, "127.0.0.1"),)))
+            async with rig.plugin(host) as plugin:
+                started = await plugin.start(spec)
+                assert started.network is not None
+                assert started.network.ip == address
+                await lab.answers(host, address, "six")
+                await lab.stop(plugin, spec)
+        finally:
+            host.network.ip("-6", "address", "del", "fd00:1::1/64", "dev", "em1")
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def test_an_ipv6_address_that_another_machine_has(host: rig.Host) -> None:
+    """The start is refused with the reason, and the address is taken away again."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        outside(host, "fd00:1::8/64")
+        spec = lab.looks(host, "true", {"Ip6_addr": "em1|fd00:1::8/64"})
+        async with rig.plugin(host) as plugin:
+            with pytest.raises(PluginError, match="another machine on this network has fd00:1::8 already"):
+                await plugin.start(spec)
+            await plugin.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def test_ports_of_a_jail_without_an_address(host: rig.Host) -> None:
+    """jail(8) gives such a jail no network at all: the task's events say what to write."""
+
+    async def scenario() -> None:
+        resources = Resources(ports=(Port("http", 23456, 80, "10.0.0.1"),))
+        words = {}
+        for name, config in (
+            ("none", {}),
+            ("inherit", {"Ip4": "inherit"}),
+            ("own", {"Ip4_addr": HOST_ADDRESS}),
+        ):
+            spec = lab.looks(host, "true", config, resources=resources)
+            async with rig.plugin(host) as plugin:
+                await plugin.start(spec)
+                await asyncio.wait_for(plugin.client.wait(spec.id), 30)
+                await plugin.client.destroy(spec.id)
+            events = [one.event for one in host.history(spec.id)]
+            words[name] = [event.text for event in events if isinstance(event, NoticeGiven)]
+        assert [text for text in words["none"] if "jail(8) gives a jail no network" in text]
+        assert (words["inherit"], words["own"]) == ([], [])
 
     asyncio.run(scenario())
 

@@ -11,7 +11,7 @@ from net import cycles
 
 pytestmark = rig.needs_root
 ROUNDS = 12
-"""Each point of the kills once for each kind of task; ``python tests/net/cycles.py`` does 200."""
+"""Each point of the kills once for each kind of task; ``make sweep`` does 200."""
 
 
 @pytest.mark.slow

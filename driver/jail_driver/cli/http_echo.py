@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -49,18 +50,26 @@ def handler(text: str) -> type[BaseHTTPRequestHandler]:
 
 
 def address(listen: str) -> tuple[str, int]:
-    """Splits ``host:port`` or ``:port``.
+    """Splits ``host:port``, ``[host]:port`` or ``:port``.
 
     Raises:
         argparse.ArgumentTypeError: no port.
 
-    >>> address(":9999")
-    ('', 9999)
+    >>> address(":9999"), address("[fd00::6]:80")
+    (('', 9999), ('fd00::6', 80))
     """
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isdecimal():
         raise argparse.ArgumentTypeError(f"{listen!r} is not HOST:PORT or :PORT")
-    return host, int(port)
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class Server(ThreadingHTTPServer):
+    """Listens on an address of either family."""
+
+    def __init__(self, place: tuple[str, int], text: str) -> None:
+        self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+        super().__init__(place, handler(text))
 
 
 def main() -> int:
@@ -72,8 +81,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     host, port = options.listen
-    with ThreadingHTTPServer((host, port), handler(options.text)) as server:
-        sys.stdout.write(f"http-echo: listening on {host}:{port}\n")
+    with Server((host, port), options.text) as server:
+        shown = f"[{host}]" if ":" in host else host
+        sys.stdout.write(f"http-echo: listening on {shown}:{port}\n")
         sys.stdout.flush()
         server.serve_forever()
     return 0

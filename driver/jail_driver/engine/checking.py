@@ -14,6 +14,7 @@ from jail_driver.config.model import JailConfig, KernelFacts
 from jail_driver.config.settle import settle
 from jail_driver.config.task import parse_task_config
 from jail_driver.engine.environment import choose_user
+from jail_driver.engine.planning.mounts import ruleset_of
 from jail_driver.errors import ConfigError
 from jail_driver.model import TaskSpec
 
@@ -39,8 +40,13 @@ async def check(runtime: Runtime, spec: TaskSpec) -> JailConfig:
     if config is not None:
         problems += _of_users(spec, config)
         problems += await _of_host(runtime, spec, config)
+    empty = await _empty_ruleset(runtime, spec, config) if config is not None else ""
+    if empty and runtime.options.policy.parameters is not None:
+        problems.append(empty)
     if problems or config is None:
         raise ConfigError(*dict.fromkeys(problems))
+    if empty:
+        config = replace(config, notices=(*config.notices, empty))
     return await _limited(runtime, spec, config)
 
 
@@ -119,6 +125,23 @@ async def _of_host(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> list
     if config.zfs_datasets and not runtime.tools.zfs:
         problems.append(f"Zfs_dataset = {list(config.zfs_datasets)}: this host has no zfs(8)")
     return problems
+
+
+async def _empty_ruleset(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> str:
+    """Say that the jail's /dev would show every device of the host, disks and memory too.
+
+    The kernel takes a ruleset that nobody has loaded for one without rules (devfs_rule.c); so does jail(8).
+    Rule set 0, which the job must ask for, is that on purpose.
+    """
+    ruleset = ruleset_of(config)
+    if not (config.mount_devfs or spec.devices) or not ruleset:
+        return ""
+    if await runtime.host.has_device_rules(ruleset):
+        return ""
+    return (
+        f"Devfs_ruleset = {ruleset}: this host has no rules of that number loaded, so /dev shows every device of"
+        " the host; load them: service devfs onestart, or name another set"
+    )
 
 
 async def _is_taken(runtime: Runtime, spec: TaskSpec, jid: int) -> bool:

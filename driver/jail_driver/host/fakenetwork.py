@@ -128,6 +128,11 @@ class FakeNetwork(FakeKernel):
                 raise HostError(what, "route: message indicates error: Network is unreachable")
             jail.inside.add(f"default {gateway}/32")
 
+    async def has_device_rules(self, ruleset: int) -> bool:
+        """See ``JailHost``."""
+        async with self.operation("has_device_rules"):
+            return ruleset in range(1, 6)
+
     async def show_device(self, target: Path, path: str, *, lock: Path | None = None) -> None:
         """See ``JailHost``."""
         async with self.operation("show_device", lock):

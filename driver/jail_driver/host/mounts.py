@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jail_driver.errors import ConfigError
 from jail_driver.host import parse
-from jail_driver.host.command import Runner
+from jail_driver.host.command import Completed, Runner
 from jail_driver.host.errors import BusyError, HostError, MissingError
 from jail_driver.host.port import MountSeen
 from jail_driver.host.shell import HostCommands, Listing, refusal, says
@@ -19,6 +19,7 @@ _FSTYPE = re.compile(r"[a-z0-9_]+")
 # `-o -x` becomes an argument of mount_nullfs(8), and mountprog= runs any program (mount.c).
 _OPTION = re.compile(r"(?!mountprog|update$)[A-Za-z_][A-Za-z0-9_.-]*(=[^,\0]*)?")
 _FSID = re.compile(r"[0-9a-f]{16}")
+_EMPTY = "emptydir"
 _GONE = ("not a file system root directory", "unknown file system", "statfs: No such file or directory")
 
 
@@ -49,12 +50,21 @@ class MountCommands(HostCommands):
         check_mount(fstype, source, target, options)
         known = self._last_seen if self._last_seen is not None else frozenset(await self.mounts())
         self._asked.add(str(target))
-        chosen = ["-o", ",".join(options)] if options else []
-        done = await self._change(self._tools.mount, "-t", fstype, *chosen, source, str(target), lock=lock)
+        done = await self._mount(fstype, source, target, options, lock)
+        if not done.ok and says(done, f"<{_EMPTY}> is unknown"):
+            # FreeBSD 12 does not know it yet, where a file system checks its options (devfs, tmpfs; nullfs does not).
+            rest = [option for option in options if option != _EMPTY]
+            done = await self._mount(fstype, source, target, rest, lock)
         what = f"mount {source} on {target}"
         if not done.ok:
             raise refusal(done, what, {"No such file or directory": MissingError, "Device busy": BusyError})
         return await self._verify(what, fstype, source, target, known)
+
+    async def _mount(
+        self, fstype: str, source: str, target: Path, options: Sequence[str], lock: Path | None
+    ) -> Completed:
+        chosen = ["-o", ",".join(options)] if options else []
+        return await self._change(self._tools.mount, "-t", fstype, *chosen, source, str(target), lock=lock)
 
     async def unmount(self, mount: str | MountSeen, *, force: bool = False, lock: Path | None = None) -> None:
         """See ``JailHost``: ``umount [-f] FSID`` (umount(8)).

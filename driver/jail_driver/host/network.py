@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
+import time
 from pathlib import Path
 
 from jail_driver.errors import ConfigError
@@ -18,9 +20,40 @@ from jail_driver.host.tools import Tools
 _INTERFACE = re.compile(r"[^\s/\0-][^\s/\0]{0,14}")
 _NO_INTERFACE = "does not exist"
 _NO_JAIL = "not found"
+_DUPLICATES_S = 5.0
+_LOOK_AGAIN_S = 0.1
 
 
-class NetworkCommands(HostCommands):
+class AddressCommands(HostCommands):
+    """What adding an address has in common on the host and inside a jail."""
+
+    async def _usable(self, what: str, words: tuple[str, ...], address: str) -> None:
+        """Waits until an IPv6 address that was just added can be bound.
+
+        The kernel first looks for the same address elsewhere on the link (RFC 4862, one to two seconds, not on
+        loopback); until then a program's bind(2) fails with EADDRNOTAVAIL (in6_pcb.c). An interface without
+        a carrier never ends that: the wait is bounded, and the address is then used as it is.
+
+        Args:
+            what: for the error.
+            words: of ifconfig(8), to show the interface.
+            address: canonical text.
+
+        Raises:
+            HostError: another machine has the address.
+        """
+        end_s = time.monotonic() + _DUPLICATES_S
+        while ":" in address:
+            done = await self._look(self._tools.ifconfig, *words)
+            state = parse.address_words(done.stdout, address)
+            if "duplicated" in state:
+                raise HostError(what, f"another machine on this network has {address} already")
+            if "tentative" not in state or time.monotonic() > end_s:
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+class NetworkCommands(AddressCommands):
     """The part of the adapter that deals with the host's network."""
 
     def __init__(self, tools: Tools, runner: Runner | None = None) -> None:
@@ -45,8 +78,10 @@ class NetworkCommands(HostCommands):
         """See ``JailHost``: ``ifconfig IF inet|inet6 A/P alias`` (ifconfig(8), as jail(8) does)."""
         family, plain = family_of(address)
         done = await self._ifconfig(interface, family, f"{plain}/{prefix}", "alias", lock=lock)
+        what = f"add {plain}/{prefix} to {interface}"
         if not done.ok:
-            raise refusal(done, f"add {plain}/{prefix} to {interface}", {_NO_INTERFACE: MissingError})
+            raise refusal(done, what, {_NO_INTERFACE: MissingError})
+        await self._usable(what, (interface,), plain)
 
     async def remove_address(self, interface: str, address: str, *, lock: Path | None = None) -> None:
         """See ``JailHost``: ``ifconfig IF inet|inet6 A -alias`` (ifconfig(8))."""

@@ -25,6 +25,7 @@ _ADDRESS = re.compile(
     r"\s+inet6? (?P<address>[0-9A-Fa-f:.]+)(?:%\S+)?(?:/(?P<cidr>\d+))?(?: --> \S+)?"
     r"(?: (?:netmask (?P<mask>\S+)|prefixlen (?P<prefix>\d+)))?"
 )
+_STATE = re.compile(r"\s+inet6 (?P<address>[0-9A-Fa-f:.]+)(?:%\S+)?(?: --> \S+)? prefixlen \d+(?P<words>.*)")
 
 
 def text(output: bytes) -> str:
@@ -89,6 +90,20 @@ def addresses(output: bytes) -> tuple[AddressSeen, ...]:
     except ValueError as error:
         raise _unexpected("ifconfig", output) from error
     return tuple(seen)
+
+
+def address_words(output: bytes, address: str) -> tuple[str, ...]:
+    """Reads what ``ifconfig IF`` says of one IPv6 address behind its prefix, such as ``tentative``.
+
+    Args:
+        output: of one interface.
+        address: canonical text.
+    """
+    for line in text(output).splitlines():
+        match = _STATE.match(line)
+        if match and str(ipaddress.ip_address(match["address"])) == address:
+            return tuple(match["words"].split())
+    return ()
 
 
 def rules(output: bytes, jail_name: str) -> tuple[Rule, ...]:

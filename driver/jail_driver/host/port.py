@@ -213,8 +213,11 @@ class JailHost(JailExtras, VnetExtras, Protocol):
     ) -> None:
         """Adds an alias. One that exists is replaced (its mask too): look before you add.
 
+        It can be bound once this returns: an IPv6 address is waited for while the kernel looks for duplicates.
+
         Raises:
             MissingError: no such interface.
+            HostError: another machine has the IPv6 address.
         """
         ...
 

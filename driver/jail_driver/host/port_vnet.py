@@ -24,6 +24,8 @@ class VnetExtras(Protocol):
     ) -> None:
         """Adds an address to an interface inside a vnet jail, and brings it up; may be repeated.
 
+        As outside, an IPv6 address can be bound once this returns.
+
         Raises:
             MissingError: no such jail, or it has no such interface.
         """
@@ -36,6 +38,10 @@ class VnetExtras(Protocol):
             MissingError: no such jail.
             HostError: the gateway cannot be reached from inside.
         """
+        ...
+
+    async def has_device_rules(self, ruleset: int) -> bool:
+        """Tells whether a devfs(8) ruleset holds any rule; a devfs with an empty one shows every device."""
         ...
 
     async def show_device(self, target: Path, path: str, *, lock: Path | None = None) -> None:

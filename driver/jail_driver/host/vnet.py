@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jail_driver.errors import ConfigError
 from jail_driver.host.errors import MissingError
-from jail_driver.host.network import check_interface, family_of
-from jail_driver.host.shell import HostCommands, refusal, says
+from jail_driver.host.network import AddressCommands, check_interface, family_of
+from jail_driver.host.shell import refusal, says
 
 # No pattern of devfs(8), no option, nothing that leaves /dev.
 _DEVICE = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,254}", re.ASCII)
@@ -16,7 +16,7 @@ _NO_JAIL = "not found"
 _NO_INTERFACE = "does not exist"
 
 
-class VnetCommands(HostCommands):
+class VnetCommands(AddressCommands):
     """The part of the adapter that sets up the inside of a jail's network and of its /dev."""
 
     async def join_bridge(self, bridge: str, interface: str, *, lock: Path | None = None) -> None:
@@ -36,9 +36,10 @@ class VnetCommands(HostCommands):
         family, plain = family_of(address)
         words = (interface, family, f"{plain}/{prefix}", "alias", "up")
         done = await self._change(self._tools.ifconfig, "-j", str(jid), *words, lock=lock)
+        what = f"add {plain}/{prefix} to {interface} inside jail {jid}"
         if not done.ok:
-            what = f"add {plain}/{prefix} to {interface} inside jail {jid}"
             raise refusal(done, what, {_NO_INTERFACE: MissingError, _NO_JAIL: MissingError})
+        await self._usable(what, ("-j", str(jid), interface), plain)
 
     async def add_default_route(self, jid: int, gateway: str, *, lock: Path | None = None) -> None:
         """See ``JailHost``: ``route -j JID add -inet|-inet6 default G`` (route(8), from 13.3 and 14.0).
@@ -52,6 +53,11 @@ class VnetCommands(HostCommands):
         )
         if not done.ok and b"already in table" not in done.stdout + done.stderr:
             raise refusal(done, f"set the default route of jail {jid} to {plain}", {_NO_JAIL: MissingError})
+
+    async def has_device_rules(self, ruleset: int) -> bool:
+        """See ``JailHost``: ``devfs rule -s N show`` (devfs(8)), which prints nothing for a set that is not there."""
+        done = await self._look(self._tools.devfs, "rule", "-s", str(ruleset), "show")
+        return bool(done.check(f"list the rules of devfs ruleset {ruleset}").stdout.strip())
 
     async def show_device(self, target: Path, path: str, *, lock: Path | None = None) -> None:
         """See ``JailHost``: ``devfs -m TARGET rule apply path P unhide`` (devfs(8)).

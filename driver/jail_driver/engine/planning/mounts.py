@@ -128,10 +128,14 @@ def mount_steps(
     return (*view.steps, *_devices(spec))
 
 
+def ruleset_of(config: JailConfig) -> int:
+    """Return the ruleset of the task's devfs."""
+    return _DEFAULT_RULESET if config.devfs_ruleset is None else config.devfs_ruleset
+
+
 def _special(view: _View, config: JailConfig, *, wants_devices: bool) -> None:
     if config.mount_devfs or wants_devices:
-        ruleset = _DEFAULT_RULESET if config.devfs_ruleset is None else config.devfs_ruleset
-        view.mount(_DEV, "devfs", "devfs", (f"ruleset={ruleset}",))
+        view.mount(_DEV, "devfs", "devfs", (f"ruleset={ruleset_of(config)}",))
     if config.mount_fdescfs:
         view.mount(f"{_DEV}/fd", "fdescfs", "fdescfs")
     if config.mount_procfs:

@@ -18,6 +18,12 @@ def own_address(config: JailConfig) -> str:
     return first[0].address if first else ""
 
 
+def has_no_network(config: JailConfig) -> bool:
+    """Whether the jail can use no address at all: jail(8)'s default, ``ip4=disable`` and ``ip6=disable``."""
+    inherits = "inherit" in (config.params.get("ip4"), config.params.get("ip6"))
+    return not (config.vnet or inherits or own_address(config))
+
+
 def restrictions(config: JailConfig) -> dict[str, str]:
     """Return the kernel's address parameters; a jail with its own network has none."""
     wanted = {"ip4.addr": config.ip4_addrs, "ip6.addr": config.ip6_addrs}
@@ -37,6 +43,10 @@ def notices(spec: TaskSpec, config: JailConfig) -> tuple[str, ...]:
     A service that names a port by its label is registered at ``to`` of that label, and at 0 where there is
     none (client/serviceregistration/address.go, mode "driver").
     """
+    if spec.resources.ports and has_no_network(config):
+        named = ", ".join(port.label for port in spec.resources.ports)
+        remedy = 'Ip4_addr = "em1|192.0.2.10" (an address of its own) or Ip4 = "inherit" (the host\'s)'
+        return (f"port {named}: jail(8) gives a jail no network unless it is told to; write {remedy}",)
     bare = [port.label for port in spec.resources.ports if port.to <= 0]
     if not bare or not own_address(config):
         return ()
