@@ -1,6 +1,7 @@
 #!/bin/sh
-# The crash sweep: the exhaustive model, the process sweep, and, with `nomad` on PATH, 200 rounds of kills.
-# Prints the figures of docs/explanation/guarantees.md. SWEEP_CRASHES, SWEEP_AGAIN and SWEEP_ROUNDS set its size.
+# The crash sweep: the exhaustive model, the process sweep, 200 rounds of start, kill and stop seen from the
+# host's tables, and, with `nomad` on PATH, 200 rounds of kills with an agent. Prints the figures of
+# docs/explanation/guarantees.md. SWEEP_CRASHES, SWEEP_AGAIN, SWEEP_CYCLES and SWEEP_ROUNDS set its size.
 set -eu
 cd "$(dirname "$0")/.."
 PYTHONPATH=tests .venv/bin/python tests/sweep/figures.py

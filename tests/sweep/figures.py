@@ -1,11 +1,13 @@
-"""Runs the whole sweep and prints its figures: ``PYTHONPATH=tests python tests/sweep/figures.py [model|processes]``.
+"""Runs the sweep, or parts of it, and prints figures: ``PYTHONPATH=tests python tests/sweep/figures.py [PART...]``.
 
-``SWEEP_CRASHES`` is how many crashes a schedule of the model holds at most (3), ``SWEEP_AGAIN`` how many
-schedules with several kills the process sweep carries out (60).
+The parts are model, processes and cycles. ``SWEEP_CRASHES`` is how many crashes a schedule of the model holds
+at most (3), ``SWEEP_AGAIN`` how many schedules with several kills the process sweep carries out (60),
+``SWEEP_CYCLES`` how many rounds of start, kill, start and stop are looked at from the host's side (200).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -17,11 +19,13 @@ from model import judge
 from model.driver import Choices
 from model.explore import Explorer, fresh, plain, scenarios
 from model.mutants import MUTANTS
+from net import cycles as rounds
 from sweep.schedule import RULES, Schedule, carry_out
 from sweep.schedules import again, others, singles
 
 CRASHES = int(os.environ.get("SWEEP_CRASHES", "3"))
 AGAIN = int(os.environ.get("SWEEP_AGAIN", "60"))
+CYCLES = int(os.environ.get("SWEEP_CYCLES", "200"))
 
 
 def say(name: str, figure: object) -> None:
@@ -91,6 +95,28 @@ def processes() -> int:
     return failures
 
 
+def cycles() -> int:
+    """Start, kill and stop tasks that use everything of the host; the number of failures."""
+    began = time.monotonic()
+    broken = 0
+    with rig.host() as host:
+        rounds.prepare(host)
+        try:
+            asyncio.run(rounds.cycles(host, CYCLES))
+        except AssertionError as error:
+            broken = 1
+            say("BROKEN", error)
+    say("cycles: rounds of start, kill, start, stop", CYCLES)
+    say(
+        "cycles: mounts, addresses, routes, interfaces, jails",
+        "differ" if broken else "as before, each round",
+    )
+    say("cycles: seconds", round(time.monotonic() - began))
+    return broken
+
+
+PARTS = {"model": model, "processes": processes, "cycles": cycles}
+
+
 if __name__ == "__main__":
-    parts = sys.argv[1:] or ["model", "processes"]
-    sys.exit(sum({"model": model, "processes": processes}[part]() for part in parts) > 0)
+    sys.exit(sum(PARTS[part]() for part in sys.argv[1:] or PARTS) > 0)
