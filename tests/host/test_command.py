@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import pwd
 import signal
@@ -67,6 +68,20 @@ class TestOutcome:
         )
         assert int(done.stderr) <= 1000
         assert done.stdout.endswith(b"y\nend\n")
+
+
+class TestLinuxAbi:
+    """What FreeBSD's Linux ABI refuses."""
+
+    def test_output_is_read_without_pread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """pread(2) of what is in no file system is EINVAL there, after it was read (linux_file.c)."""
+
+        def refused(*_: object) -> bytes:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+        monkeypatch.setattr(os, "pread", refused)
+        done = run("echo out; echo err >&2")
+        assert (done.stdout, done.stderr) == (b"out\n", b"err\n")
 
 
 class TestNotStarted:

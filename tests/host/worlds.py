@@ -231,7 +231,7 @@ def _runs(process: subprocess.Popen[str]) -> bool:
 def why_no_freebsd() -> str:
     """Says why FreeBSD itself cannot be tested here; empty if it can."""
     try:
-        asyncio.run(discover("freebsd", Path("/"), CommandRunner()))
+        asyncio.run(discover("freebsd", Path("/var/db"), CommandRunner()))
     except ToolsError as error:
         return f"no FreeBSD here: {error}"
     return "" if os.geteuid() == 0 else "needs root to make jails"

@@ -41,8 +41,12 @@ class Capture:
     def tail(self) -> bytes:
         """Returns the end of what was written so far."""
         size = os.fstat(self.fd).st_size
+        text = bytearray(min(size, self._limit_bytes))
+        # Not pread(2): FreeBSD's Linux ABI asks whether it was a directory, and refuses (EINVAL) what is in no
+        # file system (linux_file.c: linux_pread).
+        count = os.preadv(self.fd, [text], size - len(text))
         # A command that opens /dev/stderr anew and truncates it leaves a hole in front of its output.
-        return os.pread(self.fd, self._limit_bytes, max(0, size - self._limit_bytes)).lstrip(b"\0")
+        return bytes(text[:count]).lstrip(b"\0")
 
     def seal(self) -> None:
         """Lets nobody write any more, now that the command has ended.
