@@ -97,14 +97,16 @@ class TestExec:
         assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
 
     def test_many_at_once(self, agent: Agent, sleeper: Allocation) -> None:
-        """Twenty command lines side by side, each with its own status."""
+        """A hundred command lines at once on one task, each with its own input, output and status."""
 
-        def one(number: int) -> int:
-            argv = ("alloc", "exec", "-i=false", "-t=false", sleeper.id, "sh", "-c", f"exit {number}")
-            return nomad(agent, *argv).returncode
+        def one(number: int) -> tuple[int, bytes, bytes]:
+            argv = ("alloc", "exec", "-i", "-t=false", sleeper.id, "sh", "-c", f"cat; exit {number}")
+            done = nomad(agent, *argv, stdin=b"%d" % number)
+            return done.returncode, done.stdout, done.stderr
 
-        with ThreadPoolExecutor(10) as pool:
-            assert list(pool.map(one, range(20))) == list(range(20))
+        with ThreadPoolExecutor(100) as pool:
+            seen = list(pool.map(one, range(100)))
+        assert seen == [(number, b"%d" % number, b"") for number in range(100)]
 
     def test_a_terminal(self, agent: Agent, sleeper: Allocation) -> None:
         """Keys go in, echo and output come back, the size is the caller's, ^C interrupts, ^D ends."""

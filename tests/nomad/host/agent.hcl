@@ -17,6 +17,10 @@ server {
   bootstrap_expect = 1
   raft_multiplier  = 1
 }
+# A hundred command lines at once are more than an agent takes from one address by itself.
+limits {
+  http_max_conns_per_client = 500
+}
 # Without it the agent asks no driver for a task's figures (stats_hook.go).
 telemetry {
   publish_allocation_metrics = true
