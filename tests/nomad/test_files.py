@@ -125,3 +125,46 @@ class TestOnePath:
         for place in ("local", "alloc", "secrets"):
             assert list((agent.root / place).iterdir()) == []
         agent.wait_clean(before)
+
+    def test_a_neighbour_that_flips_a_link(self, agent: Agent) -> None:
+        """It swaps a mount point of the others for a link to the host: they are right or refused, the host is as it was."""
+        gift, prize = agent.base / "gift", agent.base / "prize"
+        for directory, text in ((gift, "gift"), (prize, "prize")):
+            directory.mkdir()
+            (directory / "file").write_text(f"{text}\n")
+        (agent.root / "mnt").mkdir()
+        before = agent.snapshot()
+        flip = (
+            f"while :; do mv /mnt /was && ln -s {prize} /mnt; sleep 0.1; rm -f /mnt; mv /was /mnt; sleep 0.1;"
+            " done 2>/dev/null"
+        )
+        attacker = agent.run(job(agent.name("flips"), task(shell(agent, flip))))
+        attacker.wait("running")
+        outcomes = []
+        for _ in range(2):
+            config = shell(agent, "cat /mnt/file", f'Mount = "{gift} /mnt nullfs ro"')
+            victim = agent.run(job(agent.name("victim"), task(config), kind="batch"))
+            ended = victim.wait("dead")
+            outcomes.append(ended.messages if ended.failed else victim.final_logs())
+        attacker.stop()
+        reasons = (
+            "is a symbolic link",
+            "landed on",
+            "no such",
+            "No such file",
+            "Not a directory",
+            "not empty",
+        )
+        for outcome in outcomes:
+            assert outcome == "gift\n" or any(reason in outcome for reason in reasons), outcome
+        assert [path.name for path in prize.iterdir()] == ["file"]
+        assert (prize / "file").read_text() == "prize\n"
+        for place in (agent.root / "mnt", agent.root / "was"):
+            if place.is_symlink():
+                place.unlink()
+            elif place.exists():
+                assert list(place.iterdir()) == []
+                place.rmdir()
+        (agent.root / "mnt").mkdir()
+        agent.wait_clean(before)
+        (agent.root / "mnt").rmdir()

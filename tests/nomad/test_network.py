@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 from nomad.agent import Agent
@@ -80,6 +81,31 @@ class TestService:
         allocation.stop()
         assert agent.get(f"/v1/service/{name}") in ([], None)
         agent.wait_clean(before)
+
+    def test_an_own_ipv6_address(self, agent: Agent) -> None:
+        """The same with IPv6: in brackets where a port follows, and usable when main starts."""
+        agent.network.ip("-6", "address", "add", "fd00:1::1/64", "dev", "em1", "nodad")
+        with agent.network.entered(outside=True):
+            argv = ("ip", "-6", "address", "replace", "fd00:1::9/64", "dev", "wire", "nodad")
+            subprocess.run(argv, check=True)
+        try:
+            before = agent.snapshot()
+            name, address = agent.name("svc"), "fd00:1::51"
+            command = (
+                "echo $NOMAD_ADDR_http; exec /usr/local/bin/http-echo -listen $NOMAD_ADDR_http -text six"
+            )
+            config = f'Path = "{agent.root}"\nIp6_addr = "em1|{address}/64"\nExec_start = "{command}"'
+            allocation = agent.run(job(name, ports("to = 9999"), task(config, more=service(name))))
+            allocation.wait("running")
+            found = registered(agent, name)
+            assert (found["Address"], found["Port"]) == (address, 9999)
+            page = eventually("an answer", lambda: agent.network.try_get(found["Address"], found["Port"]))
+            assert page == "six\n"
+            assert allocation.logs().startswith(f"[{address}]:9999\n")
+            allocation.stop()
+            agent.wait_clean(before)
+        finally:
+            agent.network.ip("-6", "address", "del", "fd00:1::1/64", "dev", "em1")
 
     def test_a_bridged_jail(self, agent: Agent) -> None:
         """A jail with its own network stack is registered at the address inside."""

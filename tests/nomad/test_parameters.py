@@ -58,6 +58,22 @@ def test_five_mistakes_five_reasons(agent: Agent) -> None:
     agent.wait_clean(before)
 
 
+@pytest.mark.parametrize(
+    ("line", "suggested"),
+    [("allow_raw_sockets = true", "Allow_raw_sockets"), ("Alow_chflags = true", "Allow_chflags")],
+    ids=["case", "spelling"],
+)
+def test_a_misspelt_key(agent: Agent, line: str, suggested: str) -> None:
+    """Nomad itself refuses it by the driver's schema, and names the key that was meant."""
+    before = agent.snapshot()
+    config = f'Path = "{agent.root}"\n{line}\nExec_start = "true"'
+    ended = agent.run(job(agent.name("misspelt"), task(config), kind="batch")).wait("dead")
+    assert ended.failed
+    assert line.split(maxsplit=1)[0] in ended.messages
+    assert f'Did you mean "{suggested}"?' in ended.messages
+    agent.wait_clean(before)
+
+
 class TestMemory:
     """The resources block's memory."""
 
