@@ -221,3 +221,15 @@ def test_a_kernel_built_without_it(kernel: KernelFacts) -> None:
     assert caught.value.missing == {"vnet", "host.hostuuid"}
     assert "a kernel that is built with it" in str(caught.value)
     assert parse(bare, Vnet=False).params == {}
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
+@pytest.mark.parametrize(
+    "value", [{"a": [1]}, [[1], {}], [{"x": [1]}], "\0"], ids=["map", "list", "maps", "NUL"]
+)
+def test_a_value_of_the_wrong_type_is_named(key: Key, value: Any) -> None:
+    """Each key answers what it cannot read with a sentence that begins with its name, or with its right name."""
+    with pytest.raises(ConfigError) as refused:
+        parse_task_config({"Persist": True, key.name: value})
+    names = {key.name, key.instead} if key.fate is Fate.ALIAS else {key.name}
+    assert any(problem.startswith(tuple(names)) for problem in refused.value.problems)
