@@ -15,7 +15,8 @@ from jail_driver.host.command import CommandRunner
 from jail_driver.supervisor import ending, outcome
 from jail_driver.supervisor.records import ExitRecord
 
-# name, wait status, si_code, FreeBSD's number: as sys/compat/linux/linux.c and linux_misc.c translate.
+# name, wait status, si_code, FreeBSD's number: as sys/compat/linux/linux.c and linux_misc.c translate; those
+# without a core were seen with a Linux Python on a FreeBSD 15.1 kernel, whose child was a native sh(1).
 TOLD = [
     ("exit 0", 0, os.CLD_EXITED, 0),
     ("exit 7", 7 << 8, os.CLD_EXITED, 0),
