@@ -164,7 +164,7 @@ class TestHowItRuns:
                     await plugin.client.exec("nobody", ("true",), 5)
                 await plugin.client.stop(spec.id, timeout_s=5)
                 with pytest.raises(PluginError, match="that is stopped"):
-                    await say(plugin, spec, "true")
+                    await say(plugin, spec, "true", close=False)
 
         asyncio.run(scenario())
 

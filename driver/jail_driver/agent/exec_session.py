@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 class ExecSession:
     """One running command.
 
+    A caller that expects to be refused sends nothing after ``begin``: a message that meets the end of the call
+    makes grpc.aio forget the plugin's sentence for an error of its own.
+
     Args:
         call: the open gRPC call.
     """

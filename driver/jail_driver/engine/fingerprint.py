@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jail_driver import log
 from jail_driver.errors import DriverError, UnavailableError
 from jail_driver.host.tools import Tools
 from jail_driver.model import Attribute, Fingerprint, Health
@@ -21,6 +22,7 @@ from jail_state.store.errors import StoreError
 if TYPE_CHECKING:
     from jail_driver.engine.runtime import Runtime
 
+_log = log.get("fingerprint")
 INTERVAL_S = 30.0
 """Between looks at a healthy host; what the driver itself learns is told at once."""
 AGAIN_S = 5.0
@@ -55,6 +57,11 @@ async def take(runtime: Runtime) -> Fingerprint:
     return Fingerprint(Health.HEALTHY, "; ".join(_notes(runtime, attributes)), attributes)
 
 
+def refusal(runtime: Runtime) -> str:
+    """Return why no start can be written down now, empty if it can: it would only have to be torn down again."""
+    return "; ".join(_state_dir(runtime.state.root))
+
+
 def glance(runtime: Runtime) -> list[str]:
     """Return what is wrong as far as it can be seen without running a command."""
     return [*_self(), *_state_dir(runtime.state.root), *_commands(runtime.tools)]
@@ -77,6 +84,9 @@ async def changes(
             found = await take(runtime)
         except UnavailableError as error:
             found = unhealthy(str(error))
+        except Exception as error:  # noqa: BLE001  # out of memory, of threads: said, and looked at again
+            _log.exception("cannot take a fingerprint now")
+            found = unhealthy(f"cannot look at the host now: {error!r}")
         if found != last:
             last = found
             yield found

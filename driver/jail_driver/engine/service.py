@@ -116,6 +116,8 @@ class JailDriver:
     async def start(self, spec: TaskSpec) -> StartedTask:
         """Start a task, or join the start that is under way for this id."""
         runtime = await self._ready()
+        if spec.id not in runtime.actors and (reason := fingerprint.refusal(runtime)):
+            raise StartError(reason, recoverable=True)
         async with self._starting[spec.id]:
             actor, launch = await begin(runtime, spec)
         self._starting.pop(spec.id, None)

@@ -8,6 +8,7 @@ memfd_create(2) and fcntl(2) of Linux and of FreeBSD (13.0 and later, also under
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -73,6 +74,8 @@ def filled(data: bytes) -> int:
 def _anonymous_file() -> int:
     try:
         return os.memfd_create("jail-task-driver", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except (AttributeError, OSError):
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+            raise  # of a kernel that has it: there are no descriptors, or there is no memory
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())

@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -136,33 +137,34 @@ class CommandRunner:
         if not argv or not Path(argv[0]).is_absolute():
             raise HostError(f"run {list(argv)[:1]}", "not an absolute path to a program")
         identity = _identity(user) if user is not None else Identity()
-        source = subprocess.DEVNULL if stdin is None else filled(stdin)
-        stdout, stderr = Capture(output_limit_bytes), Capture(output_limit_bytes)
-        spec = Spec(
-            argv=tuple(argv),
-            env=BASE_ENV if env is None else env,
-            cwd=str(cwd),
-            stdin=source,
-            stdout=stdout.fd,
-            stderr=stderr.fd,
-            lock=lock,
-            identity=identity,
-        )
-        try:
-            child = Child(spec, asyncio.get_running_loop())
-            status, timed_out = await _watch(
-                child, (stdout, stderr), timeout_s, kill_on_cancel=kill_on_cancel
-            )
-            stdout.seal()
-            stderr.seal()
-            return _completed(tuple(argv), status, stdout.tail(), stderr.tail(), timed_out=timed_out)
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise _not_started(argv[0], error) from error
-        finally:
-            if source >= 0:
-                os.close(source)
-            stdout.close()
-            stderr.close()
+        with ExitStack() as opened:
+            try:
+                source = subprocess.DEVNULL
+                if stdin is not None:
+                    source = filled(stdin)
+                    opened.callback(os.close, source)
+                stdout = opened.enter_context(closing(Capture(output_limit_bytes)))
+                stderr = opened.enter_context(closing(Capture(output_limit_bytes)))
+                spec = Spec(
+                    argv=tuple(argv),
+                    env=BASE_ENV if env is None else env,
+                    cwd=str(cwd),
+                    stdin=source,
+                    stdout=stdout.fd,
+                    stderr=stderr.fd,
+                    lock=lock,
+                    identity=identity,
+                )
+                child = Child(spec, asyncio.get_running_loop())
+                status, timed_out = await _watch(
+                    child, (stdout, stderr), timeout_s, kill_on_cancel=kill_on_cancel
+                )
+                stdout.seal()
+                stderr.seal()
+                return _completed(tuple(argv), status, stdout.tail(), stderr.tail(), timed_out=timed_out)
+            except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
+                # RuntimeError: no thread can be had, which is how Python says that there are no processes left.
+                raise _not_started(argv[0], error) from error
 
 
 def _completed(
