@@ -18,6 +18,7 @@ from jail_driver.engine.runtime import Runtime
 from jail_driver.errors import ConfigError
 from jail_driver.host.fake import FakeHost
 from jail_driver.model import Device, Mount, Resources, TaskSpec
+from jail_state.core.task import Task
 
 
 class Node:
@@ -25,12 +26,15 @@ class Node:
 
     def __init__(self, directory: Path, **options: Any) -> None:
         self.host = FakeHost()
-        self.actors: dict[str, object] = {}
         self.tools = SimpleNamespace(setfib="/usr/sbin/setfib", zfs="/sbin/zfs")
         self.options = PluginOptions("/var/db/x", **options)
         self.root = directory / "root"
         (self.root / "etc").mkdir(parents=True)
         (self.root / "etc/passwd").write_text("www:*:80:80:www:/usr/local/www:/bin/sh\n")
+
+    def tasks(self) -> tuple[Task, ...]:
+        """None is here yet."""
+        return ()
 
     def check(self, config: Mapping[str, Any], **changes: Any) -> JailConfig:
         """Checks a task."""

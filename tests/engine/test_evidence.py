@@ -8,12 +8,11 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from core_builders import UP, planned, running
-from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.evidence import Evidence
 from jail_state.core import events as ev
 from jail_state.core.ids import ProcessIdentity
@@ -52,7 +51,7 @@ class Kernel:
         self.listener.bind(str(path))
         self.listener.listen(1)
         self.actor = Actor(*rules)
-        self.evidence = Evidence(lambda: [cast("TaskActor", self.actor)], str(path), device=False)
+        self.evidence = Evidence(lambda: [self.actor], str(path), device=False)
         self.evidence.listen_for(self.actor.task)
         self.connection, _ = self.listener.accept()
 

@@ -22,6 +22,7 @@ from nomad.agent import Agent
 from nomad.allocation import Allocation
 from nomad.conftest import running_agent
 from nomad.jobs import job, task
+from nomad.kills import kill_agent, kill_both, kill_plugin
 from nomad.system import eventually, eventually_equal, rooted_below
 
 ROUNDS = int(os.environ.get("SWEEP_ROUNDS", "3"))
@@ -93,26 +94,6 @@ def wait_recovered(agent: Agent, services: list[Allocation], before: dict[str, i
         return all(now[stream] > before[stream] for stream in streams)
 
     eventually("Nomad has its tasks back", back, timeout_s=60, every_s=0.2)
-
-
-def kill_plugin(agent: Agent) -> None:
-    """Only the plugin dies."""
-    old = agent.kill_plugin()
-    eventually("another plugin", lambda: [pid for pid in agent.plugin_pids() if pid != old])
-
-
-def kill_agent(agent: Agent) -> None:
-    """Only the agent dies."""
-    agent.kill()
-    agent.start()
-
-
-def kill_both(agent: Agent) -> None:
-    """Both die."""
-    plugin = agent.plugin_pid()
-    agent.kill()
-    agent.end(plugin)
-    agent.start()
 
 
 KILLS: tuple[Callable[[Agent], None], ...] = (kill_plugin, kill_plugin, kill_agent, kill_both)

@@ -10,6 +10,7 @@ import pytest
 from nomad.agent import Agent
 from nomad.allocation import Allocation
 from nomad.jobs import job, task
+from nomad.kills import kill_agent, kill_both, kill_plugin, restart_agent
 from nomad.system import eventually, eventually_equal, rooted_below, started_ticks
 
 TICKING = "echo pid $$; n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.2; done"
@@ -34,32 +35,6 @@ def identity(agent: Agent, allocation: Allocation) -> tuple[int, int, list[int]]
 def numbers(allocation: Allocation) -> list[int]:
     """The counts in the log."""
     return [int(line.split()[1]) for line in allocation.logs().splitlines() if line.startswith("tick")]
-
-
-def kill_plugin(agent: Agent) -> None:
-    """Only the plugin dies; the agent starts another."""
-    old = agent.kill_plugin()
-    eventually("another plugin", lambda: [pid for pid in agent.plugin_pids() if pid != old])
-
-
-def kill_agent(agent: Agent) -> None:
-    """Only the agent dies: the plugin lives on, with a broken stderr, and is reattached."""
-    agent.kill()
-    agent.start()
-
-
-def kill_both(agent: Agent) -> None:
-    """Both die at once."""
-    plugin = agent.plugin_pid()
-    agent.kill()
-    agent.end(plugin)
-    agent.start()
-
-
-def restart_agent(agent: Agent) -> None:
-    """The service manager restarts the agent, which ends its plugin."""
-    agent.stop()
-    agent.start()
 
 
 class TestRunning:

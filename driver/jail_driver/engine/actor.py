@@ -6,15 +6,12 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
 from jail_driver import log
 from jail_driver.backoff import Backoff
 from jail_driver.engine import leftovers, stepping
-from jail_driver.engine import private as private_file
-from jail_driver.engine.steps import Context, Launch
-from jail_driver.engine.stream import TaskStream
+from jail_driver.engine.steps import Launch
 from jail_driver.engine.watch import watch_supervisor
+from jail_driver.engine.work import TaskWork
 from jail_state.core import commands as cmd
 from jail_state.core.lifecycle import State
 from jail_state.core.plan import finished, plan
@@ -27,44 +24,19 @@ if TYPE_CHECKING:
 _log = log.get("engine")
 
 
-class TaskActor(TaskStream):
+class TaskActor(TaskWork):
     """Drives one task. All methods are called on the event loop; ``_run`` is its only driver."""
 
     def __init__(self, runtime: Runtime, task: Task) -> None:
         super().__init__(runtime, task)
-        self.force = asyncio.Event()
         self.recovered = asyncio.Event()
         """Set once the journal agrees with the host; a new task's does from the start."""
-        self.context = self._context()
         self._driver: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.hold_until_s: float | None = None
         """A half-started task waits until then (loop time) for Nomad's repeated StartTask."""
         self.claimed = False
         """Whether Nomad has asked for the task in this plugin's life."""
-
-    def _context(self) -> Context:
-        runtime, task = self.runtime, self.task
-        return Context(
-            task=task,
-            directory=runtime.state.task(task.id),
-            private=None,
-            launch=None,
-            host=runtime.host,
-            runner=runtime.runner,
-            tools=runtime.tools,
-            helper=runtime.helper,
-            others=lambda: runtime.others(task.id),
-            apply=self.apply,
-            evidence=runtime.evidence,
-            force=self.force,
-        )
-
-    @override
-    def folded(self) -> None:
-        self.context.task = self.task
-        if self.task.forced:
-            self.force.set()
 
     def start(self, launch: Launch | None = None) -> None:
         """Begin to drive the task (idempotent); ``launch`` is what only a StartTask carries."""
@@ -139,21 +111,3 @@ class TaskActor(TaskStream):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(changed.wait(), left_s)
         return False
-
-    def read_private(self) -> str:
-        """Read what the teardown owes, unless that is known; returns why it cannot be known, empty if it can.
-
-        Raises:
-            OSError: it cannot be read now; try again.
-        """
-        context = self.context
-        if context.private is None:
-            try:
-                context.private = private_file.read(context.directory.private)
-            except private_file.DamagedError as error:
-                # A repeated StartTask carries the same once more.
-                context.private = None if context.launch is None else context.launch.private
-                if context.private is None:
-                    _log.warning("cannot read what the task owes", task_id=self.task.id, error=str(error))
-                    return str(error)
-        return ""

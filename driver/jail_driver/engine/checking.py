@@ -146,7 +146,7 @@ async def _empty_ruleset(runtime: Runtime, spec: TaskSpec, config: JailConfig) -
 
 async def _is_taken(runtime: Runtime, spec: TaskSpec, jid: int) -> bool:
     """Tell whether a jail's number is another's: this task's own jail is there when a start is repeated."""
-    plans = [actor.task.plan for actor in runtime.actors.values()]
+    plans = [task.plan for task in runtime.tasks()]
     own = {plan.jail_name for plan in plans if (plan.alloc_id, plan.task_name) == (spec.alloc_id, spec.name)}
     return any(jail.jid == jid and jail.name not in own for jail in await runtime.host.jails(dying=False))
 

@@ -11,7 +11,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from jail_driver import log
 from jail_driver.config.rules import MEMORY, amount_of
@@ -20,9 +20,6 @@ from jail_state.core import events as ev
 from jail_state.core.steps import Step, StepKind
 from jail_state.core.task import Task
 from jail_state.store.errors import StoreError
-
-if TYPE_CHECKING:
-    from jail_driver.engine.actor import TaskActor
 
 _log = log.get("engine")
 _SIGKILL = 9
@@ -49,17 +46,28 @@ def _limit(step: Step) -> tuple[str, int, str]:
     return step.args["resource"], amount_of(step.args["amount"]), step.args["per"] or "jail"
 
 
+class Living(Protocol):
+    """A task that the driver has, and may be told something of."""
+
+    @property
+    def task(self) -> Task:
+        """The newest snapshot."""
+
+    async def settle(self, verdict: Callable[[Task], tuple[ev.Event, ...]]) -> object:
+        """Append what a pure function says of the newest snapshot."""
+
+
 class Evidence:
     """What was heard in this plugin's life. All methods are called on the event loop.
 
     Args:
-        actors: the tasks as they are now.
+        tasks: the tasks as they are now.
         pipe: path of devd's socket.
         device: whether /dev/devctl may be read where there is no devd.
     """
 
-    def __init__(self, actors: Callable[[], Iterable[TaskActor]], pipe: str, *, device: bool) -> None:
-        self._actors = actors
+    def __init__(self, tasks: Callable[[], Iterable[Living]], pipe: str, *, device: bool) -> None:
+        self._tasks = tasks
         self._source = KernelEvents(
             pipe, device=device, on_match=self._matched, on_change=self._changed, wanted=self._wanted
         )
@@ -75,29 +83,29 @@ class Evidence:
             self._covered.add(task.plan.jail_name)
 
     def _wanted(self) -> bool:
-        return any(actor.task.stopped_at_ns is None and wants_events(actor.task) for actor in self._actors())
+        return any(one.task.stopped_at_ns is None and wants_events(one.task) for one in self._tasks())
 
     def _changed(self, *, connected: bool) -> None:
         """Whoever still runs when a connection is made again is heard from then on."""
-        living = [actor.task for actor in self._actors() if connected and actor.task.exit is None]
+        living = [one.task for one in self._tasks() if connected and one.task.exit is None]
         self._covered = {task.plan.jail_name for task in living if wants_events(task)}
 
     def _matched(self, match: RuleMatched) -> None:
-        actor = next((one for one in self._actors() if one.task.plan.jail_name == match.jail), None)
-        if actor is None:
+        living = next((one for one in self._tasks() if one.task.plan.jail_name == match.jail), None)
+        if living is None:
             return
-        _log.info("a limit was reached", task_id=actor.task.id, resource=match.resource, pid=match.pid)
-        kills = (match.resource, match.amount, match.per) in memory_limits(actor.task)
+        _log.info("a limit was reached", task_id=living.task.id, resource=match.resource, pid=match.pid)
+        kills = (match.resource, match.amount, match.per) in memory_limits(living.task)
         if kills:
             self._killed[match.jail].add(match.pid)
             self._news.set()
             self._news = asyncio.Event()
-        main = actor.task.main
+        main = living.task.main
         if kills and main is not None and main.pid == match.pid:
             return  # its exit says so
-        self._tell(actor, match, kills=kills)
+        self._tell(living, match, kills=kills)
 
-    def _tell(self, actor: TaskActor, match: RuleMatched, *, kills: bool) -> None:
+    def _tell(self, living: Living, match: RuleMatched, *, kills: bool) -> None:
         """Give a notice; a rule that matches again and again gets one in a while, with a count."""
         rule = f"{match.jail}:{match.resource}:{match.amount}:{match.per}"
         now_s = asyncio.get_running_loop().time()
@@ -109,7 +117,7 @@ class Evidence:
         what = "was killed at the memory limit" if kills else "reached a limit"
         more = f"; {missed} more before it" if missed else ""
         text = f"process {match.pid} of the task {what} ({match.resource} {match.amount}){more}"
-        self._spawn(_notice(actor, text))
+        self._spawn(_notice(living, text))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         telling = asyncio.create_task(work)
@@ -168,8 +176,8 @@ def _doubt(task: Task, exited: ev.MainExited, why: str) -> tuple[ev.NoticeGiven,
     return (ev.NoticeGiven(text),)
 
 
-async def _notice(actor: TaskActor, text: str) -> None:
+async def _notice(living: Living, text: str) -> None:
     try:
-        await actor.settle(lambda _task: (ev.NoticeGiven(text),))
+        await living.settle(lambda _task: (ev.NoticeGiven(text),))
     except StoreError:
-        _log.exception("cannot store a notice now", task_id=actor.task.id, text=text)
+        _log.exception("cannot store a notice now", task_id=living.task.id, text=text)

@@ -137,7 +137,7 @@ def _notes(runtime: Runtime, attributes: Mapping[str, Attribute]) -> list[str]:
             "start times of processes cannot be read, so that commands which a killed plugin was running are"
             " not ended before their time-out or their task's end: mount linprocfs on /compat/linux/proc"
         )
-    leftovers = [task for task in (actor.task for actor in runtime.actors.values()) if task.leftovers]
+    leftovers = [task for task in runtime.tasks() if task.leftovers]
     if leftovers:
         notes.append(
             f"{len(leftovers)} stopped tasks have left something behind that is still being removed:"
@@ -151,7 +151,7 @@ async def _attributes(runtime: Runtime) -> dict[str, Attribute]:
 
     host = runtime.host
     parameters = await host.kernel_parameters()
-    tasks = [actor.task for actor in runtime.actors.values()]
+    tasks = list(runtime.tasks())
     return {
         _PREFIX: Attribute(value=True),
         f"{_PREFIX}.version": Attribute(__version__),

@@ -18,6 +18,7 @@ from jail_state.store.errors import StoreError
 
 if TYPE_CHECKING:
     from jail_driver.engine.actor import TaskActor
+    from jail_driver.engine.node import Node
     from jail_driver.engine.runtime import Runtime
 
 _log = log.get("keeper")
@@ -25,28 +26,28 @@ _LOOK_S: Final = 5.0
 _PURGE_S: Final = 3600.0
 
 
-async def keep(runtime: Runtime, *, look_s: float = _LOOK_S) -> None:
+async def keep(node: Node, *, look_s: float = _LOOK_S) -> None:
     """Look after the tasks until cancelled; what cannot be done now is done at the next look."""
     loop = asyncio.get_running_loop()
     began_s = purged_s = loop.time()
     told: set[str] = set()
     while True:
         await asyncio.sleep(look_s)
-        for actor in list(runtime.actors.values()):
-            waited = loop.time() - began_s > runtime.options.recovery_wait_s
+        for actor in list(node.actors.values()):
+            waited = loop.time() - began_s > node.runtime.options.recovery_wait_s
             try:
-                await _look_after(runtime, actor, told, waited=waited)
+                await _look_after(node, actor, told, waited=waited)
             except Exception:  # noqa: BLE001  # logged, and looked at again
                 _log.exception("cannot look after a task now", task_id=actor.task.id)
         if loop.time() - purged_s > _PURGE_S:
             purged_s = loop.time()
-            await _purge(runtime)
+            await _purge(node.runtime)
 
 
-async def _look_after(runtime: Runtime, actor: TaskActor, told: set[str], *, waited: bool) -> None:
+async def _look_after(node: Node, actor: TaskActor, told: set[str], *, waited: bool) -> None:
     task = actor.task
     if task.state is State.STOPPED:
-        await _forget(runtime, actor)
+        await _forget(node, actor)
     elif not actor.claimed and actor.recovered.is_set():
         gone = not Path(task.plan.alloc_dir).exists()
         if gone and task.state in (State.PRESTART, State.RUNNING):
@@ -65,9 +66,9 @@ async def _look_after(runtime: Runtime, actor: TaskActor, told: set[str], *, wai
             await actor.settle(lambda _task: (ev.NoticeGiven(text),))
 
 
-async def _forget(runtime: Runtime, actor: TaskActor) -> None:
-    """Close the history of a task that is over and that nobody destroyed, or whose destruction was cut short."""
-    task = actor.task
+async def _forget(node: Node, actor: TaskActor) -> None:
+    """Close the history of a task that is over: nobody destroyed it, or something was left over then."""
+    runtime, task = node.runtime, actor.task
     if task.leftovers:
         return
     if task.destroyed:
@@ -77,8 +78,8 @@ async def _forget(runtime: Runtime, actor: TaskActor) -> None:
     else:
         _log.warning("forgetting a task that Nomad never destroyed", task_id=task.id)
         await actor.apply(cmd.Destroy())
-    if runtime.actors.get(task.id) is actor:
-        del runtime.actors[task.id]
+    if node.actors.get(task.id) is actor:
+        del node.actors[task.id]
 
 
 async def _purge(runtime: Runtime) -> None:

@@ -19,6 +19,7 @@ from jail_driver.config.options import PluginOptions
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.faults import Faults
 from jail_driver.engine.feed import Feed
+from jail_driver.engine.node import Node
 from jail_driver.engine.ownership import Ownership
 from jail_driver.engine.paths import StateDir
 from jail_driver.engine.runtime import Runtime
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _log = log.get("opening")
 
 
-async def open_runtime(options: PluginOptions, activity: Activity, on_trouble: Callable[[], None]) -> Runtime:
+async def open_node(options: PluginOptions, activity: Activity, on_trouble: Callable[[], None]) -> Node:
     """Make everything ready to act, and one actor per living task, not yet recovered.
 
     Args:
@@ -62,6 +63,7 @@ async def open_runtime(options: PluginOptions, activity: Activity, on_trouble: C
         found = await tools.discover(options.jail_tools, state.root, runner)
         host = FreeBSDHost(found, runner)
         boot_id = await host.boot_id()
+        actors: dict[str, TaskActor] = {}
         runtime = Runtime(
             options=options,
             state=state,
@@ -72,18 +74,19 @@ async def open_runtime(options: PluginOptions, activity: Activity, on_trouble: C
             journal=journal,
             feed=Feed(),
             boot_id=boot_id,
+            living=actors,
             faults=Faults.from_environment(),
             ownership=ownership,
         )
         await journal.purge(runtime.now_ns() - int(options.retain_s * 1e9))
         for stream, history in (await journal.live()).items():
-            runtime.actors[stream] = TaskActor(runtime, replay(history))
+            actors[stream] = TaskActor(runtime, replay(history))
     except BaseException:
         await journal.close()
         await ownership.release()
         raise
-    _log.info("ready", state_dir=str(state.root), tools=found.jail, tasks=len(runtime.actors))
-    return runtime
+    _log.info("ready", state_dir=str(state.root), tools=found.jail, tasks=len(actors))
+    return Node(runtime, actors)
 
 
 def make_directories(state: StateDir) -> None:

@@ -52,7 +52,7 @@ async def find(runtime: Runtime) -> tuple[TaskDir, ...]:
     paths += [seen.path for seen in await runtime.host.jails(dying=True)]
     names.update(_names_below(state.tasks, paths))
     # Asked last: a task that was started meanwhile is in the journal before anything of it is on the host.
-    known = {task_hash(stream) for stream in runtime.actors}
+    known = {task_hash(stream) for stream in runtime.living}
     return tuple(TaskDir(state.tasks / name, state.sockets / name) for name in sorted(names - known))
 
 

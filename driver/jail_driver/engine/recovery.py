@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from jail_driver import log
+from jail_driver.backoff import Backoff
 from jail_driver.engine.execs import end_orphans
 from jail_driver.engine.faults import Point
 from jail_driver.engine.messages import REATTACHED
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _log = log.get("recovery")
 _COMMAND_S = 30.0
 _NEVER_TOLD_S = 5.0
+_AGAIN_S = 0.2
+_AGAIN_MOST_S = 10.0
 
 
 async def recover(actor: TaskActor) -> None:
@@ -128,15 +131,14 @@ async def recover_all(actors: list[TaskActor]) -> None:
     """Recover tasks side by side; one that cannot be recovered now is tried again, and delays no other."""
 
     async def one(actor: TaskActor) -> None:
-        pause_s = 0.2
+        backoff = Backoff(_AGAIN_S, _AGAIN_MOST_S)
         while True:
             try:
                 await recover(actor)
                 break
             except Exception:  # noqa: BLE001  # logged, and tried again
                 _log.exception("cannot recover now", task_id=actor.task.id)
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, 10.0)
+            await backoff.pause()
         actor.recovered.set()
         actor.start()
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from jail_driver.config.options import PluginOptions
-from jail_driver.engine.evidence import Evidence
+from jail_driver.engine.evidence import Evidence, Living
 from jail_driver.engine.faults import Faults
 from jail_driver.engine.feed import Feed
 from jail_driver.engine.ownership import Ownership
@@ -23,9 +22,6 @@ from jail_driver.supervisor.launcher import ForkHelper
 from jail_state.core.lifecycle import State
 from jail_state.core.task import Task
 from jail_state.store.writer import Journal
-
-if TYPE_CHECKING:
-    from jail_driver.engine.actor import TaskActor
 
 
 @dataclass(slots=True)
@@ -41,22 +37,26 @@ class Runtime:
     journal: Journal
     feed: Feed
     boot_id: str
+    living: Mapping[str, Living]
+    """The node's tasks by id, as they are at the moment."""
     ownership: Ownership | None = None
     faults: Faults = field(default_factory=Faults)
     now_ns: Callable[[], int] = time.time_ns
-    actors: dict[str, TaskActor] = field(default_factory=dict)
     evidence: Evidence = field(init=False)
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         """Make what refers to the other parts."""
         tools = self.tools
-        self.evidence = Evidence(self.actors.values, tools.devd_pipe, device=tools.native)
+        self.evidence = Evidence(self.living.values, tools.devd_pipe, device=tools.native)
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield the newest snapshot of each task."""
+        return (one.task for one in self.living.values())
 
     def others(self, task_id: str) -> Iterator[Task]:
         """Yield the newest snapshots of the other tasks that still have something on the host."""
-        for actor in self.actors.values():
-            task = actor.task
+        for task in self.tasks():
             if task.id != task_id and (task.state is not State.STOPPED or task.leftovers):
                 yield task
 

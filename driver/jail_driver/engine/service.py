@@ -15,7 +15,8 @@ from jail_driver.config.options import PluginOptions, parse_plugin_options
 from jail_driver.engine import execs, fingerprint, signals
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.keeper import keep
-from jail_driver.engine.opening import open_runtime
+from jail_driver.engine.node import Node
+from jail_driver.engine.opening import open_node
 from jail_driver.engine.orphans import undo_orphans
 from jail_driver.engine.recovery import recover_all
 from jail_driver.engine.results import exit_result, handle_of, network_of, status_of, task_id_of
@@ -60,7 +61,7 @@ class JailDriver:
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
         self._options: PluginOptions | None = None
-        self._runtime: Runtime | None = None
+        self._node: Node | None = None
         self._stats: Stats | None = None
         self._opening = asyncio.Lock()
         self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -85,25 +86,28 @@ class JailDriver:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _ready(self) -> Runtime:
-        """Return the runtime, opened at the first real use.
+    async def _ready(self) -> Node:
+        """Return the node, opened at the first real use.
 
         Raises:
             UnavailableError: it cannot be opened now; the next use tries again.
         """
         async with self._opening:
-            if self._runtime is None:
+            if self._node is None:
                 options = self._options or _options({})
                 try:
-                    runtime = await open_runtime(options, self._activity, self._notify)
+                    node = await open_node(options, self._activity, self._notify)
                 except (DriverError, StoreError, CoreError, OSError) as error:
                     raise UnavailableError(str(error)) from error
-                self._runtime = runtime
-                self._spawn(recover_all(list(runtime.actors.values())))
-                self._spawn(undo_orphans(runtime))
-                self._spawn(keep(runtime))
+                self._node = node
+                self._spawn(recover_all(list(node.actors.values())))
+                self._spawn(undo_orphans(node.runtime))
+                self._spawn(keep(node))
                 self._notify()
-            return self._runtime
+            return self._node
+
+    async def _runtime(self) -> Runtime:
+        return (await self._ready()).runtime
 
     def _notify(self) -> None:
         self._changed.set()
@@ -111,15 +115,15 @@ class JailDriver:
 
     def fingerprints(self) -> AsyncIterator[Fingerprint]:
         """Yield the driver's health at once, then each change."""
-        return fingerprint.changes(self._ready, lambda: self._changed)
+        return fingerprint.changes(self._runtime, lambda: self._changed)
 
     async def start(self, spec: TaskSpec) -> StartedTask:
         """Start a task, or join the start that is under way for this id."""
-        runtime = await self._ready()
-        if spec.id not in runtime.actors and (reason := fingerprint.refusal(runtime)):
+        node = await self._ready()
+        if spec.id not in node.actors and (reason := fingerprint.refusal(node.runtime)):
             raise StartError(reason, recoverable=True)
         async with self._starting[spec.id]:
-            actor, launch = await begin(runtime, spec)
+            actor, launch = await begin(node, spec)
         self._starting.pop(spec.id, None)
         actor.claimed = True
         await actor.recovered.wait()
@@ -131,12 +135,12 @@ class JailDriver:
 
     async def recover(self, handle: Handle) -> None:
         """Take a task back; an ended one is fine: WaitTask gives its true result."""
-        runtime = await self._ready()
+        node = await self._ready()
         try:
             task_id = task_id_of(handle)
         except ValueError as error:
             raise UnknownTaskError(str(error)) from error
-        actor = self._actor(runtime, task_id)
+        actor = self._actor(node, task_id)
         actor.claimed = True
         try:
             await asyncio.wait_for(actor.recovered.wait(), _RECOVER_WAIT_S)
@@ -144,8 +148,8 @@ class JailDriver:
             _log.warning("still observing a task that Nomad asks for", task_id=task_id)
         await actor.settle(lambda task: (ev.TaskRecovered(f"Nomad asked for it, it is {task.state}"),))
 
-    def _actor(self, runtime: Runtime, task_id: str) -> TaskActor:
-        actor = runtime.actors.get(task_id)
+    def _actor(self, node: Node, task_id: str) -> TaskActor:
+        actor = node.actors.get(task_id)
         if actor is None:
             raise UnknownTaskError(task_id)
         return actor
@@ -157,10 +161,10 @@ class JailDriver:
 
     async def stop(self, task_id: str, *, timeout_s: float, signal: str) -> None:
         """Stop a task and return at ``stopped``; unknown and ended tasks are fine."""
-        runtime = await self._ready()
-        actor = runtime.actors.get(task_id)
+        node = await self._ready()
+        actor = node.actors.get(task_id)
         if actor is not None:
-            name = await signals.kill_signal(actor, signal, runtime.options.kill_signal)
+            name = await signals.kill_signal(actor, signal, node.runtime.options.kill_signal)
             await self._stop(actor, cmd.Stop("Nomad", name, timeout_s))
 
     async def _stop(self, actor: TaskActor, command: cmd.Stop) -> Task:
@@ -169,20 +173,20 @@ class JailDriver:
 
     async def destroy(self, task_id: str, *, force: bool) -> None:
         """Forget an ended task, ending it first if forced; unknown tasks are fine."""
-        runtime = await self._ready()
-        actor = runtime.actors.get(task_id)
+        node = await self._ready()
+        actor = node.actors.get(task_id)
         if actor is None:
             return
         if actor.task.state is not State.STOPPED:
             if not force:
                 raise DriverError(f"task {task_id} is {actor.task.state}; stop it first or use force")
-            options = runtime.options
+            options = node.runtime.options
             await self._stop(
                 actor, cmd.Stop("Nomad (destroy)", options.kill_signal, options.kill_timeout_s, force=True)
             )
         await actor.apply(cmd.Destroy())
         if not actor.task.leftovers:
-            runtime.actors.pop(task_id, None)
+            node.actors.pop(task_id, None)
 
     async def inspect(self, task_id: str) -> TaskStatus:
         """Return state, times, result and attributes."""
@@ -194,16 +198,16 @@ class JailDriver:
 
     async def stats(self, task_id: str, interval_s: float) -> AsyncIterator[TaskUsage]:
         """Yield a sample at once and then at each interval, until the task runs no more."""
-        runtime = await self._ready()
+        node = await self._ready()
         if self._stats is None:
-            self._stats = Stats(runtime)
-        async with aclosing(self._stats.stream(self._actor(runtime, task_id), interval_s)) as samples:
+            self._stats = Stats(node.runtime)
+        async with aclosing(self._stats.stream(self._actor(node, task_id), interval_s)) as samples:
             async for usage in samples:
                 yield usage
 
     async def events(self) -> AsyncIterator[DriverTaskEvent]:
         """Yield what operators want to see, as it happens."""
-        runtime = await self._ready()
+        runtime = await self._runtime()
         async for event in runtime.feed.listen():
             yield event
 
@@ -227,8 +231,8 @@ class JailDriver:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if self._runtime is not None:
-            for actor in self._runtime.actors.values():
+        if self._node is not None:
+            for actor in self._node.actors.values():
                 await actor.close()
-            self._runtime.evidence.close()
-            await self._runtime.journal.close()
+            self._node.runtime.evidence.close()
+            await self._node.runtime.journal.close()

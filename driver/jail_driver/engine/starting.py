@@ -27,12 +27,13 @@ from jail_state.store.errors import ConcurrencyError
 from jail_state.store.port import Append
 
 if TYPE_CHECKING:
+    from jail_driver.engine.node import Node
     from jail_driver.engine.runtime import Runtime
 
 _log = log.get("engine")
 
 
-async def begin(runtime: Runtime, spec: TaskSpec) -> tuple[TaskActor, Launch]:
+async def begin(node: Node, spec: TaskSpec) -> tuple[TaskActor, Launch]:
     """Check a task, and make its stream if this is its first StartTask; the host is only looked at.
 
     Returns:
@@ -42,11 +43,11 @@ async def begin(runtime: Runtime, spec: TaskSpec) -> tuple[TaskActor, Launch]:
         ConfigError: it cannot work; its stream says why and is closed.
         StartError: a task of this id was here before.
     """
-    actor = runtime.actors.get(spec.id)
+    runtime, actor = node.runtime, node.actors.get(spec.id)
     try:
         config = await check(runtime, spec)
         if actor is None:
-            actor = await _plan(runtime, spec, config)
+            actor = await _plan(node, spec, config)
     except ConfigError as error:
         if actor is None:
             await _record_refusal(runtime, spec, str(error))
@@ -57,8 +58,9 @@ async def begin(runtime: Runtime, spec: TaskSpec) -> tuple[TaskActor, Launch]:
     return actor, Launch(env, spec.stdout_path, spec.stderr_path, private)
 
 
-async def _plan(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> TaskActor:
-    await fence(runtime, spec)
+async def _plan(node: Node, spec: TaskSpec, config: JailConfig) -> TaskActor:
+    runtime = node.runtime
+    await fence(node, spec)
     directory = runtime.state.task(spec.id)
     facts = planning.HostFacts(
         boot_id=runtime.boot_id,
@@ -66,7 +68,7 @@ async def _plan(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> TaskAct
         keep_out=(os.path.realpath(runtime.state.root), os.path.realpath(Path(spec.alloc_dir).parent)),
     )
     planned = planning.build(spec, config, runtime.options, directory, facts)
-    return await _append_plan(runtime, spec, planned, (*config.notices, *planning.notices(spec, config)))
+    return await _append_plan(node, spec, planned, (*config.notices, *planning.notices(spec, config)))
 
 
 async def _record_refusal(runtime: Runtime, spec: TaskSpec, reason: str) -> None:
@@ -92,8 +94,9 @@ async def _record_refusal(runtime: Runtime, spec: TaskSpec, reason: str) -> None
 
 
 async def _append_plan(
-    runtime: Runtime, spec: TaskSpec, planned: ev.TaskPlanned, notices: tuple[str, ...]
+    node: Node, spec: TaskSpec, planned: ev.TaskPlanned, notices: tuple[str, ...]
 ) -> TaskActor:
+    runtime = node.runtime
     at_ns = runtime.now_ns()
     try:
         await runtime.journal.append(Append(spec.id, 0, (planned,), at_ns))
@@ -102,18 +105,18 @@ async def _append_plan(
         raise StartError(reason, recoverable=False) from error
     actor = TaskActor(runtime, evolve(None, ev.Recorded(TaskId(spec.id), 1, at_ns, planned)))
     actor.recovered.set()
-    runtime.actors[spec.id] = actor
+    node.actors[spec.id] = actor
     await actor.settle(lambda _task: tuple(ev.NoticeGiven(text) for text in notices))
     return actor
 
 
-async def fence(runtime: Runtime, spec: TaskSpec) -> None:
+async def fence(node: Node, spec: TaskSpec) -> None:
     """Stop older starts of the same task of the same allocation: their jail must be gone first."""
-    for actor in list(runtime.actors.values()):
+    for actor in list(node.actors.values()):
         task = actor.task
         same = task.plan.alloc_id == spec.alloc_id and task.plan.task_name == spec.name and task.id != spec.id
         if same and task.state is not State.STOPPED:
             _log.warning("fencing an older start of the same task", task_id=task.id, newer=spec.id)
-            options = runtime.options
+            options = node.runtime.options
             await actor.apply(cmd.Stop(FENCED, options.kill_signal, options.kill_timeout_s))
             await actor.until(State.STOPPED)

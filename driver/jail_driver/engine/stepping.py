@@ -21,7 +21,7 @@ from jail_state.core.steps import Step, StepKind
 from jail_state.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from jail_driver.engine.actor import TaskActor
+    from jail_driver.engine.work import TaskWork
 
 _log = log.get("engine")
 
@@ -29,28 +29,28 @@ RETRY_FIRST_S: Final = 0.05
 RETRY_MOST_S: Final = 2.0
 
 
-async def go_up(actor: TaskActor, step: Step) -> None:
+async def go_up(work: TaskWork, step: Step) -> None:
     """Perform a step of the start, once; its failure begins the teardown.
 
     Raises:
         StoreError, CoreError: nothing was announced, nothing was done.
     """
     handler = HANDLERS[step.kind]
-    async with actor.runtime.exclusive(handler.exclusive(actor.context, step)):
-        await conclude(actor, step, await _outcome_up(actor, step, handler))
+    async with work.runtime.exclusive(handler.exclusive(work.context, step)):
+        await conclude(work, step, await _outcome_up(work, step, handler))
 
 
-async def _outcome_up(actor: TaskActor, step: Step, handler: Handler) -> cmd.Command:
-    faults = actor.runtime.faults
+async def _outcome_up(work: TaskWork, step: Step, handler: Handler) -> cmd.Command:
+    faults = work.runtime.faults
     intended = False
     try:
-        actor.read_private()
+        work.read_private()
         await faults.announce(Point.BEFORE_INTENT, step.key)
-        before = await handler.before(actor.context, step)
-        await actor.apply(cmd.Intend(step.key, before))
+        before = await handler.before(work.context, step)
+        await work.apply(cmd.Intend(step.key, before))
         intended = True
         await faults.announce(Point.AFTER_INTENT, step.key)
-        result = await interrupt.perform(actor.context, step, before)
+        result = await interrupt.perform(work.context, step, before)
         await faults.announce(Point.AFTER_EFFECT, step.key)
     except (StoreError, CoreError):
         if not intended:
@@ -59,70 +59,70 @@ async def _outcome_up(actor: TaskActor, step: Step, handler: Handler) -> cmd.Com
     except Exception as error:  # noqa: BLE001  # whatever it is, it must not leave the step in flight
         if not intended:
             # Nothing was done, but the journal takes a failure only after an intent.
-            await actor.apply(cmd.Intend(step.key))
+            await work.apply(cmd.Intend(step.key))
         recoverable = not isinstance(error, ConfigError)
-        return cmd.Fail(step.key, _words(actor, step, error), recoverable=recoverable)
+        return cmd.Fail(step.key, _words(work, step, error), recoverable=recoverable)
     return cmd.Conclude(step.key, result)
 
 
-async def go_down(actor: TaskActor, step: Step) -> None:
+async def go_down(work: TaskWork, step: Step) -> None:
     """Perform a teardown step; all but hooks are tried again until the deadline.
 
     Raises:
         StoreError, CoreError, HostError: nothing was announced, nothing was done.
     """
     handler = HANDLERS[step.kind]
-    async with actor.runtime.exclusive(handler.exclusive(actor.context, step)):
-        actor.read_private()
-        await actor.runtime.faults.announce(Point.BEFORE_INTENT, step.key)
-        before = await handler.before(actor.context, step)
-        await actor.apply(cmd.Intend(step.key, before))
-        await actor.runtime.faults.announce(Point.AFTER_INTENT, step.key)
-        await conclude(actor, step, await _outcome_down(actor, step, before))
+    async with work.runtime.exclusive(handler.exclusive(work.context, step)):
+        work.read_private()
+        await work.runtime.faults.announce(Point.BEFORE_INTENT, step.key)
+        before = await handler.before(work.context, step)
+        await work.apply(cmd.Intend(step.key, before))
+        await work.runtime.faults.announce(Point.AFTER_INTENT, step.key)
+        await conclude(work, step, await _outcome_down(work, step, before))
 
 
-async def _outcome_down(actor: TaskActor, step: Step, before: Mapping[str, Any]) -> cmd.Command:
+async def _outcome_down(work: TaskWork, step: Step, before: Mapping[str, Any]) -> cmd.Command:
     backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
     while True:
         try:
-            result = await interrupt.perform(actor.context, step, before)
-            await actor.runtime.faults.announce(Point.AFTER_EFFECT, step.key)
+            result = await interrupt.perform(work.context, step, before)
+            await work.runtime.faults.announce(Point.AFTER_EFFECT, step.key)
             return cmd.Conclude(step.key, result)
         except Exception as error:  # noqa: BLE001  # whatever it is, the teardown goes on
-            words = _words(actor, step, error)
+            words = _words(work, step, error)
             if step.kind is StepKind.HOOK:
                 return cmd.Fail(step.key, words)
-            if _deadline_passed(actor):
+            if _deadline_passed(work):
                 return cmd.Abandon(step.key, words)
-            _log.warning("will try again", task_id=actor.task.id, step=step.key, error=words)
+            _log.warning("will try again", task_id=work.task.id, step=step.key, error=words)
         await backoff.pause()
 
 
-def _deadline_passed(actor: TaskActor) -> bool:
-    since_ns = actor.task.teardown_since_ns
+def _deadline_passed(work: TaskWork) -> bool:
+    since_ns = work.task.teardown_since_ns
     if since_ns is None:
         return False
-    return actor.runtime.now_ns() - since_ns > actor.runtime.options.teardown_deadline_s * 1e9
+    return work.runtime.now_ns() - since_ns > work.runtime.options.teardown_deadline_s * 1e9
 
 
-def _words(actor: TaskActor, step: Step, error: Exception) -> str:
+def _words(work: TaskWork, step: Step, error: Exception) -> str:
     """Return what a failure says of itself; a defect of ours is logged whole."""
     if isinstance(error, DriverError):
         return str(error)
-    _log.exception("a step failed in an unforeseen way", task_id=actor.task.id, step=step.key)
+    _log.exception("a step failed in an unforeseen way", task_id=work.task.id, step=step.key)
     return f"{step.key}: {error!r}"
 
 
-async def conclude(actor: TaskActor, step: Step, outcome: cmd.Command) -> None:
+async def conclude(work: TaskWork, step: Step, outcome: cmd.Command) -> None:
     """Append an outcome. It is a fact by now: while the store refuses, it is kept and tried again."""
     backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
     while True:
         try:
-            await actor.apply(outcome)
+            await work.apply(outcome)
             break
         except StoreError:
-            _log.exception("cannot store an outcome now", task_id=actor.task.id, step=step.key)
-            if actor.task.in_flight is None:
+            _log.exception("cannot store an outcome now", task_id=work.task.id, step=step.key)
+            if work.task.in_flight is None:
                 break  # it was stored although the store said no
         await backoff.pause()
-    await actor.runtime.faults.announce(Point.AFTER_OUTCOME, step.key)
+    await work.runtime.faults.announce(Point.AFTER_OUTCOME, step.key)

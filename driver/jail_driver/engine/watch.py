@@ -13,14 +13,14 @@ from jail_driver.supervisor.records import ExitRecord, MainEnd
 from jail_state.core import commands as cmd
 
 if TYPE_CHECKING:
-    from jail_driver.engine.actor import TaskActor
+    from jail_driver.engine.work import TaskWork
 
 _log = log.get("engine")
 _AGAIN_S = 0.2
 _AGAIN_MOST_S = 5.0
 
 
-async def watch_supervisor(actor: TaskActor) -> None:
+async def watch_supervisor(work: TaskWork) -> None:
     """Wait for the end of main, over any number of broken connections, and record it.
 
     Where the supervisor is gone without a record, nobody knows main's status: that is said, never 0.
@@ -28,39 +28,39 @@ async def watch_supervisor(actor: TaskActor) -> None:
     backoff = Backoff(_AGAIN_S, _AGAIN_MOST_S)
     while True:
         try:
-            record = await _end_of(actor)
-            await _conclude(actor, record)
+            record = await _end_of(work)
+            await _conclude(work, record)
         except asyncio.CancelledError:
             raise
         except Exception:  # noqa: BLE001  # logged, and tried again
             # The store may be full: the supervisor's record waits on the disk until it is not.
-            _log.exception("cannot record the exit now", task_id=actor.task.id)
+            _log.exception("cannot record the exit now", task_id=work.task.id)
         else:
             return
         await backoff.pause()
 
 
-async def _conclude(actor: TaskActor, record: ExitRecord | MainEnd | None) -> None:
+async def _conclude(work: TaskWork, record: ExitRecord | MainEnd | None) -> None:
     if record is None:
-        await actor.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
+        await work.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
         return
-    evidence = actor.runtime.evidence
-    exited = await evidence.ask(actor.task, exited_of(record))
-    doubts = evidence.doubt(actor.task, exited)
-    await actor.apply(cmd.RecordExit(exited))
-    await actor.settle(lambda _task: doubts)
+    evidence = work.runtime.evidence
+    exited = await evidence.ask(work.task, exited_of(record))
+    doubts = evidence.doubt(work.task, exited)
+    await work.apply(cmd.RecordExit(exited))
+    await work.settle(lambda _task: doubts)
 
 
-async def _end_of(actor: TaskActor) -> ExitRecord | MainEnd | None:
+async def _end_of(work: TaskWork) -> ExitRecord | MainEnd | None:
     """Return the supervisor's record once main has ended, None if it is gone and left none.
 
     Raises:
         EOFError: cut off from a supervisor that lives; ask again.
     """
-    directory = actor.context.directory
+    directory = work.context.directory
     record: ExitRecord | MainEnd | None = None
     try:
-        async with reach(actor.context) as supervisor:
+        async with reach(work.context) as supervisor:
             record = await supervisor.wait_exit()
     except (OSError, EOFError):
         if records.alive(directory.supervisor):

@@ -7,7 +7,6 @@ process (recorded).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import enum
 import errno
@@ -18,6 +17,7 @@ import signal
 import time
 from pathlib import Path
 
+from jail_driver.backoff import happens
 from jail_driver.host.errors import BusyError, HostError
 from jail_driver.supervisor import procid
 
@@ -99,14 +99,8 @@ async def wait_in_flight(lock: Path, timeout_s: float, *, grace_s: float = 5.0) 
 async def _free_within(fd: int, timeout_s: float) -> bool:
     # Nothing tells when somebody else's lock ends without a thread that blocks in flock(2) for good;
     # this is recovery, bounded, and seldom has to look twice.
-    deadline_s = time.monotonic() + timeout_s
-    pause_s = 0.01
-    while not _try_lock(fd):
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
-            return False
-        await asyncio.sleep(min(pause_s, left_s))
-        pause_s = min(2 * pause_s, 0.5)
+    if not await happens(lambda: _try_lock(fd), timeout_s, most_s=0.5):
+        return False
     fcntl.flock(fd, fcntl.LOCK_UN)
     return True
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from jail_state.core.lifecycle import State, Trigger
-
 
 class CoreError(Exception):
     """The root of the core's errors."""
@@ -16,11 +11,11 @@ class IllegalTransitionError(CoreError):
     """A trigger that the table does not know in this state; the state is untouched.
 
     Args:
-        state: the state the task is in.
-        trigger: the trigger that was refused.
+        state: the ``State`` the task is in.
+        trigger: the ``Trigger`` that was refused.
     """
 
-    def __init__(self, state: State, trigger: Trigger) -> None:
+    def __init__(self, state: str, trigger: str) -> None:
         self.state = state
         self.trigger = trigger
         super().__init__(f"a task that is {state} does not take {trigger!s}")

@@ -10,6 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from jail_driver import log
+from jail_driver.backoff import happens
 from jail_driver.config.model import Command
 from jail_driver.engine import fifos
 from jail_driver.engine.environment import choose_user, inside_command, main_env, with_fib
@@ -239,11 +240,4 @@ class SupervisorEnd(Handler):
 
 async def wait_supervisor_gone(ctx: Context, timeout_s: float) -> bool:
     """Wait until nobody holds the supervisor's lock; False at the bound."""
-    deadline = time.monotonic() + timeout_s
-    pause_s = 0.01
-    while records.alive(ctx.directory.supervisor):
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, 0.2)
-    return True
+    return await happens(lambda: not records.alive(ctx.directory.supervisor), timeout_s, most_s=0.2)

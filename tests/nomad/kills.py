@@ -1,0 +1,32 @@
+"""Who dies under a running task: the plugin, the agent, both, or nobody but in good order."""
+
+from __future__ import annotations
+
+from nomad.agent import Agent
+from nomad.system import eventually
+
+
+def kill_plugin(agent: Agent) -> None:
+    """Only the plugin dies; the agent starts another."""
+    old = agent.kill_plugin()
+    eventually("another plugin", lambda: [pid for pid in agent.plugin_pids() if pid != old])
+
+
+def kill_agent(agent: Agent) -> None:
+    """Only the agent dies: the plugin lives on, with a broken stderr, and is reattached."""
+    agent.kill()
+    agent.start()
+
+
+def kill_both(agent: Agent) -> None:
+    """Both die at once."""
+    plugin = agent.plugin_pid()
+    agent.kill()
+    agent.end(plugin)
+    agent.start()
+
+
+def restart_agent(agent: Agent) -> None:
+    """The service manager restarts the agent, which ends its plugin."""
+    agent.stop()
+    agent.start()
