@@ -1,8 +1,10 @@
-"""Events to be stored by the tests."""
+"""What the tests of the store share: events to be stored, settings to be read."""
 
 from jail_state.core.events import NoticeGiven, TaskPlanned
 from jail_state.core.steps import Phase, Step, StepKind
+from jail_state.store import engine
 from jail_state.store.port import Append
+from jail_state.store.sqlite import SqliteStore
 
 PLAN = TaskPlanned(
     alloc_id="a",
@@ -27,3 +29,9 @@ def add(
     """Make an append of one notice a text."""
     events = tuple(NoticeGiven(text) for text in texts)
     return Append(stream, expected, events, at_ns=at_ns, durable=durable, closes=closes)
+
+
+def setting(store: SqliteStore, pragma: str) -> object:
+    """Read a pragma of the store's own connection."""
+    assert store._connection is not None
+    return engine.pragma(store._connection, pragma)
