@@ -54,6 +54,10 @@ class UnknownTaskError(DriverError):
         super().__init__(f"no task {task_id!r} in this driver's state directory")
 
 
+class HandleError(DriverError):
+    """A handle that Nomad hands back and this driver cannot have made; the text says why."""
+
+
 class UnavailableError(DriverError):
     """The driver cannot serve now (database, state directory, another plugin); the reason is the text."""
 

@@ -62,6 +62,7 @@ class DriverService(Protocol):
 
         Raises:
             UnknownTaskError: nothing can be established about it.
+            HandleError: it is none of this driver's.
         """
         ...
 

@@ -50,10 +50,20 @@ def task_id_of(handle: Handle) -> str:
             " it"
         )
     if handle.driver_state:
-        return str(json.loads(handle.driver_state)["task_id"])
-    if handle.spec is None:
+        return _task_id_in(handle.driver_state)
+    if handle.spec is None or not handle.spec.id:
         raise ValueError("the handle names no task")
     return handle.spec.id
+
+
+def _task_id_in(state: bytes) -> str:
+    try:
+        task_id = json.loads(state)["task_id"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError("the handle is not one of this driver's: its state cannot be read") from error
+    if not isinstance(task_id, str) or not task_id:
+        raise ValueError("the handle is not one of this driver's: it names no task")
+    return task_id
 
 
 def network_of(task: Task) -> DriverNetwork | None:

@@ -23,7 +23,7 @@ from jail_driver.engine.results import exit_result, handle_of, network_of, statu
 from jail_driver.engine.runtime import Runtime
 from jail_driver.engine.starting import begin
 from jail_driver.engine.stats import Stats
-from jail_driver.errors import DriverError, StartError, UnavailableError, UnknownTaskError
+from jail_driver.errors import DriverError, HandleError, StartError, UnavailableError, UnknownTaskError
 from jail_driver.model import (
     DriverTaskEvent,
     ExecOutcome,
@@ -139,7 +139,7 @@ class JailDriver:
         try:
             task_id = task_id_of(handle)
         except ValueError as error:
-            raise UnknownTaskError(str(error)) from error
+            raise HandleError(str(error)) from error
         actor = self._actor(node, task_id)
         actor.claimed = True
         try:

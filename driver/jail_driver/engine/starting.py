@@ -23,7 +23,7 @@ from jail_state.core import events as ev
 from jail_state.core.ids import TaskId, jail_name
 from jail_state.core.lifecycle import State
 from jail_state.core.task import evolve
-from jail_state.store.errors import ConcurrencyError
+from jail_state.store.errors import ConcurrencyError, StreamClosedError
 from jail_state.store.port import Append
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ async def _record_refusal(runtime: Runtime, spec: TaskSpec, reason: str) -> None
         stop_timeout_s=runtime.options.kill_timeout_s,
     )
     abandoned = ev.TaskAbandoned(redact(reason, secrets_of(spec.env)))
-    with contextlib.suppress(ConcurrencyError):  # Nomad repeats a start after a crash: told already
+    # Nomad repeats a start after a crash: told already.
+    with contextlib.suppress(ConcurrencyError, StreamClosedError):
         append = Append(spec.id, 0, (planned, abandoned), runtime.now_ns(), closes=True)
         await runtime.journal.append(append)
 
@@ -100,7 +101,7 @@ async def _append_plan(
     at_ns = runtime.now_ns()
     try:
         await runtime.journal.append(Append(spec.id, 0, (planned,), at_ns))
-    except ConcurrencyError as error:
+    except (ConcurrencyError, StreamClosedError) as error:
         reason = "a task of this id was started before and is over; Nomad must use a new id"
         raise StartError(reason, recoverable=False) from error
     actor = TaskActor(runtime, evolve(None, ev.Recorded(TaskId(spec.id), 1, at_ns, planned)))

@@ -77,6 +77,7 @@ class Driver:
 
         Raises:
             UnknownTaskError: nothing can be established about it.
+            HandleError: it is none of this driver's.
         """
         await self._work.finish(self._work.service.recover(convert.handle(request.handle)))
         return pb.RecoverTaskResponse()

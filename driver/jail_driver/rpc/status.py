@@ -38,6 +38,7 @@ TABLE: tuple[tuple[type[BaseException], Verdict], ...] = (
     (errors.HostError, Verdict(grpc.StatusCode.ABORTED, recoverable=True)),
     (errors.StartError, Verdict(grpc.StatusCode.FAILED_PRECONDITION, recoverable=None)),
     (errors.UnknownTaskError, Verdict(grpc.StatusCode.NOT_FOUND, recoverable=False)),
+    (errors.HandleError, Verdict(grpc.StatusCode.NOT_FOUND, recoverable=False)),
     (errors.UnavailableError, Verdict(grpc.StatusCode.FAILED_PRECONDITION, recoverable=True)),
     (errors.UnsupportedError, Verdict(grpc.StatusCode.UNIMPLEMENTED, recoverable=False)),
     (errors.DriverError, Verdict(grpc.StatusCode.UNKNOWN, recoverable=False)),
