@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import tempfile
@@ -164,6 +165,27 @@ class TestListening:
             heard = Heard(path)
             assert not heard.events.listen()
             assert heard.events.why_not == f"{path}: No such file or directory"
+            heard.events.close()
+
+        run(scenario)
+
+    @pytest.mark.parametrize(
+        ("code", "why"),
+        [(errno.EBUSY, "another program reads it"), (errno.EPERM, "Operation not permitted")],
+    )
+    def test_both_ways_are_shut(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, code: int, why: str
+    ) -> None:
+        """One process at a time may open /dev/devctl (kern_devctl.c, devopen): each way has its own reason."""
+
+        def refuse(*_args: object) -> int:
+            raise OSError(code, os.strerror(code))
+
+        async def scenario() -> None:
+            heard = Heard(path, device=True)
+            monkeypatch.setattr(os, "open", refuse)
+            assert not heard.events.listen()
+            assert heard.events.why_not == f"{path}: No such file or directory; /dev/devctl: {why}"
             heard.events.close()
 
         run(scenario)

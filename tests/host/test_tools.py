@@ -14,6 +14,7 @@ from jail_driver.host import tools
 from jail_driver.host.command import Completed
 from jail_driver.host.errors import ToolsError
 from jail_driver.host.tools import Tools, discover, in_directory
+from jail_driver.supervisor import ending
 
 FREEBSD = b"\x7fELF\x02\x01\x01\x09"
 LINUX = b"\x7fELF\x02\x01\x01\x00"
@@ -93,6 +94,18 @@ class TestNative:
         (system / "usr/bin/rctl").unlink()
         with pytest.raises(ToolsError, match="/usr/bin/rctl does not exist"):
             found("auto", system)
+
+
+class TestDevd:
+    """Where devd's socket is."""
+
+    @pytest.mark.parametrize(("translated", "root"), [(True, "/rescue/.."), (False, "")])
+    def test_native(
+        self, system: Path, monkeypatch: pytest.MonkeyPatch, *, translated: bool, root: str
+    ) -> None:
+        """A Linux tree's own /var/run is a link into it: devd is reached past it."""
+        monkeypatch.setattr(ending, "TRANSLATED", translated)
+        assert found("freebsd", system).devd_pipe == f"{root}/var/run/devd.seqpacket.pipe"
 
 
 class TestSameTree:

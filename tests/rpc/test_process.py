@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from jail_driver import trees
 from jail_driver.agent.client import DriverClient
 from jail_driver.agent.process import LaunchError, PluginProcess
 from jail_driver.plugin import handshake
@@ -111,7 +112,7 @@ def test_an_agent_that_sees_another_tree_finds_the_socket(
     tree = Path(tempfile.mkdtemp(dir="/tmp"))
     for top in {directory.parts[1], "tmp"}:
         (tree / top).symlink_to(f"/{top}")
-    monkeypatch.setattr(handshake, "_LINUX_TREE", str(tree))
+    monkeypatch.setattr(trees, "LINUX_TREE", str(tree))
     path = handshake.make_socket_path({"TMPDIR": str(directory)})
     try:
         assert path.startswith(f"{tree}/")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jail_driver import log
+from jail_driver import log, trees
 from jail_driver.activity import Activity
 from jail_driver.config.options import PluginOptions
 from jail_driver.engine.actor import TaskActor
@@ -43,7 +43,7 @@ async def open_node(options: PluginOptions, activity: Activity, on_trouble: Call
     Args:
         options: the operator's.
         activity: tells whether an agent still needs this plugin.
-        on_trouble: called when the journal gets into trouble or out of it.
+        on_trouble: called when the journal gets into trouble later, or out of it.
 
     Raises:
         UnavailableError: another plugin acts here, or the state directory cannot be used.
@@ -51,13 +51,20 @@ async def open_node(options: PluginOptions, activity: Activity, on_trouble: Call
         jail_state.store.errors.UnavailableError: the event store cannot.
     """
     # The mount table shows real paths: a state directory behind a symbolic link would never be found in it.
-    state = StateDir(Path(os.path.realpath(options.state_dir)))
-    make_directories(state)
+    state = make_directories(StateDir(Path(os.path.realpath(options.state_dir))))
     log.attach_file(state.logs)
     ownership = Ownership(state, _agent_alive(activity), _end)
-    await ownership.acquire()
-    journal = Journal(lambda: _open_store(state), on_trouble=lambda _trouble: on_trouble())
+    serving = False
+
+    def tell(_trouble: object) -> None:
+        # Whoever opens is told of a failure by the error. Telling it as a change, too, would have the fingerprint
+        # look again at once, and so open again, for ever.
+        if serving:
+            on_trouble()
+
+    journal = Journal(lambda: _open_store(state), on_trouble=tell)
     try:
+        await ownership.acquire()
         await journal.open()
         runner = CommandRunner()
         found = await tools.discover(options.jail_tools, state.root, runner)
@@ -85,12 +92,16 @@ async def open_node(options: PluginOptions, activity: Activity, on_trouble: Call
         await journal.close()
         await ownership.release()
         raise
+    serving = True
     _log.info("ready", state_dir=str(state.root), tools=found.jail, tasks=len(actors))
     return Node(runtime, actors)
 
 
-def make_directories(state: StateDir) -> None:
+def make_directories(state: StateDir) -> StateDir:
     """Make the state directory and its fixed subdirectories, private to us.
+
+    Returns:
+        The same, by the name that FreeBSD's programs know it by.
 
     Raises:
         UnavailableError: it cannot be made.
@@ -101,6 +112,7 @@ def make_directories(state: StateDir) -> None:
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise UnavailableError(f'state_dir = "{state.root}": {error.strerror}') from error
+    return StateDir(Path(trees.known_to_all(str(state.root))))
 
 
 def _open_store(state: StateDir) -> EventStore:

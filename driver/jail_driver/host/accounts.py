@@ -12,9 +12,10 @@ import pwd
 from pathlib import Path
 from typing import NamedTuple
 
+from jail_driver import trees
 from jail_driver.supervisor import ending
 
-ETC = Path("/rescue/../etc" if ending.TRANSLATED else "/etc")
+ETC = Path(trees.of_the_system("/etc") if ending.TRANSLATED else "/etc")
 _PASSWD_FIELDS = 7
 _GROUP_FIELDS = 4
 

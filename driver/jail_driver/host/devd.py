@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import socket
@@ -106,7 +107,7 @@ class KernelEvents:
             self._fd = self._open()
             asyncio.get_running_loop().add_reader(self._fd, self._read)
         except OSError as error:
-            self._drop(f"{self._pipe}: {error.strerror or error}")
+            self._drop(str(error.strerror or error))
             return False
         self.why_not = ""
         self._on_change(connected=True)
@@ -117,18 +118,16 @@ class KernelEvents:
         connection.setblocking(False)
         try:
             connection.connect(self._pipe)
-        except OSError:
+        except OSError as error:
             connection.close()
+            no_pipe = f"{self._pipe}: {error.strerror}"
             if not self._device:
-                raise
-            device = os.open(_DEVCTL, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                raise OSError(error.errno, no_pipe) from error
             try:
-                # The device heeds FIONBIO alone (kern_devctl.c, devread): a read would stop the whole plugin.
-                os.set_blocking(device, False)
-            except OSError:
-                os.close(device)
-                raise
-            return device
+                return _open_device()
+            except OSError as refused:
+                why = "another program reads it" if refused.errno == errno.EBUSY else refused.strerror
+                raise OSError(refused.errno, f"{no_pipe}; {_DEVCTL}: {why}") from refused
         return connection.detach()
 
     def _read(self) -> None:
@@ -173,3 +172,14 @@ class KernelEvents:
         if self._retry is not None:
             self._retry.cancel()
         self._disconnect()
+
+
+def _open_device() -> int:
+    device = os.open(_DEVCTL, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        # The device heeds FIONBIO alone (kern_devctl.c, devread): a read would stop the whole plugin.
+        os.set_blocking(device, False)
+    except OSError:
+        os.close(device)
+        raise
+    return device

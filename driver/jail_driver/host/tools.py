@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jail_driver import trees
 from jail_driver.host.command import Runner
 from jail_driver.host.errors import HostError, ToolsError
+from jail_driver.supervisor import ending
 
 _RESCUE = Path("/rescue")
 _SHELL_HOME = "/bin"
@@ -39,6 +41,8 @@ _HOMES = {
 _EXTRAS = {"setfib": "/usr/sbin", "zfs": "/sbin"}
 """Programs that only some hosts have: a job that needs one is refused by name where it is missing."""
 _DEVD_PIPE = "devd.seqpacket.pipe"
+_DEVD_HOME = "/var/run"
+"""In a Linux tree this is mostly a link to /run, which only FreeBSD's Linux tree has: devd is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Tools:
     sh: str = "/bin/sh"
     setfib: str = ""
     zfs: str = ""
-    devd_pipe: str = f"/var/run/{_DEVD_PIPE}"
+    devd_pipe: str = f"{_DEVD_HOME}/{_DEVD_PIPE}"
 
     @property
     def native(self) -> bool:
@@ -94,7 +98,9 @@ async def discover(choice: str, state_dir: Path, runner: Runner) -> Tools:
     if choice == "auto":
         choice = "freebsd" if _is_freebsd(Path(_HOMES["jail"], "jail")) else "linux"
     if choice == "freebsd":
-        tools = Tools(path_directory=None, **_native(), sh=str(_native_program("sh", Path(_SHELL_HOME))))
+        home = trees.of_the_system(_DEVD_HOME) if ending.TRANSLATED else _DEVD_HOME
+        sh = str(_native_program("sh", Path(_SHELL_HOME)))
+        tools = Tools(path_directory=None, **_native(), sh=sh, devd_pipe=f"{home}/{_DEVD_PIPE}")
         await _check_same_tree(state_dir, runner)
         return tools
     if choice == "linux":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from jail_driver import trees
 from jail_driver.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ SOCKET_DIR_KEY = "PLUGIN_UNIX_SOCKET_DIR"
 
 SOCKET_NAME = "s"
 FALLBACK_DIR = "/tmp"  # noqa: S108  # a private directory is made in it
-_LINUX_TREE = "/compat/linux"
 LONGEST_SOCKET_PATH = 103
 """Bytes: FreeBSD's sun_path holds 104 with the final NUL (unix(4)); Linux has 108."""
 
@@ -63,10 +63,10 @@ def make_socket_path(environ: Mapping[str, str]) -> str:
     Raises:
         UnavailableError: no directory could be made.
     """
-    wanted = _known_to_all(environ.get(SOCKET_DIR_KEY) or environ.get("TMPDIR") or FALLBACK_DIR)
+    wanted = trees.known_to_all(environ.get(SOCKET_DIR_KEY) or environ.get("TMPDIR") or FALLBACK_DIR)
     name = f"jail-plugin-{os.urandom(8).hex()}"  # tempfile would cost a twentieth of the whole start
     fits = len(os.fsencode(f"{wanted}/{name}/{SOCKET_NAME}")) <= LONGEST_SOCKET_PATH
-    parent = wanted if fits else _known_to_all(FALLBACK_DIR)
+    parent = wanted if fits else trees.known_to_all(FALLBACK_DIR)
     directory = f"{parent}/{name}"
     try:
         os.mkdir(directory, mode=0o700)  # noqa: PTH102  # pathlib is not loaded yet
@@ -75,16 +75,6 @@ def make_socket_path(environ: Mapping[str, str]) -> str:
             f"no directory for the plugin's socket in {parent}: {error.strerror}"
         ) from error
     return f"{directory}/{SOCKET_NAME}"
-
-
-def _known_to_all(directory: str) -> str:
-    """Returns a directory's path in the whole system's tree, if it is one of a tree inside it."""
-    try:
-        if os.path.samefile(directory, f"{_LINUX_TREE}{directory}"):  # noqa: PTH121  # pathlib is not loaded
-            return f"{_LINUX_TREE}{directory}"
-    except OSError:
-        pass  # no such tree, or not there
-    return directory
 
 
 def remove_socket(path: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from jail_driver import model
+from jail_driver import model, trees
 from jail_driver.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def task_spec(task: pb.TaskConfig) -> model.TaskSpec:
             model.Mount(m.task_path, m.host_path, m.readonly, m.propagation_mode) for m in task.mounts
         ),
         devices=tuple(model.Device(d.task_path, d.host_path, d.cgroup_permissions) for d in task.devices),
-        alloc_dir=task.alloc_dir,
+        alloc_dir=trees.known_to_all(task.alloc_dir),
         stdout_path=task.stdout_path,
         stderr_path=task.stderr_path,
         dns=_dns(task.dns) if task.HasField("dns") else None,
