@@ -35,7 +35,7 @@ def create(settings: "Settings", wishes: "Wishes") -> Jail:
         raise Failure("jail: new jail must persist or attach")
     path = _root(wishes.params.get("path", "/"))
     has_net = wishes.params.get("vnet") == "new"
-    if has_net and (wishes.params.get("ip4.addr") or wishes.params.get("ip6.addr")):
+    if "vnet" in wishes.params and wishes.params.keys() & {"ip4", "ip6", "ip4.addr", "ip6.addr"}:
         raise Failure("jail: vnet jails cannot have IP address restrictions")
     holder = helper.Holder(wishes.params.get("host.hostname", ""), has_net=has_net)
     # The child ends before the lock does, so nobody ever sees it inside the jail.

@@ -117,6 +117,8 @@ TABLE: tuple[tuple[str, str, int, str, bool, str], ...] = (
 KINDS = {row[0]: row[1] for row in TABLE}
 SIZES = {row[0]: row[2] for row in TABLE}
 DEFAULTS = {row[0]: row[3] for row in TABLE}
+_MOST_CHILDREN = 999999
+"""The host's own limit; a jail's must be smaller (kern_jail.c)."""
 SETTABLE = {row[0] for row in TABLE if row[4]}
 
 
@@ -164,6 +166,8 @@ def value_of(jail: "Jail", name: str) -> str:
     if name in fixed:
         return fixed[name]
     value = jail.params.get(name, DEFAULTS[name])
+    if name in {"ip4", "ip6"} and jail.net:
+        return "inherit"
     if name in {"ip4", "ip6"} and value == "new":
         return "disable"  # as the kernel shows it, with addresses or without
     return value
@@ -214,10 +218,28 @@ def checked(name: str, value: "str | None") -> str:
     text = value or ""
     if kind == INT:
         return _integer(name, text)
-    if kind == TEXT and SIZES[name] and len(text.encode("utf-8", "surrogateescape")) >= SIZES[name]:
+    if kind == TEXT:
+        _check_text(name, text)
+    return text
+
+
+def _check_text(name: str, text: str) -> None:
+    size = len(text.encode("utf-8", "surrogateescape"))
+    if SIZES[name] and size >= SIZES[name]:
         too_long = "File too large" if name in {"meta", "env"} else "File name too long"
         raise Failure(f"jail: jail_set: {too_long}")
-    return text
+    if name == "osrelease" and size == SIZES[name] - 1:
+        raise Failure("jail: osrelease string must be 1-31 bytes long")  # it counts the NUL, too
+    if name == "linux.osrelease" and not _is_linux_release(text):
+        raise Failure("jail: linux.osrelease format error")
+
+
+def _is_linux_release(text: str) -> bool:
+    """Whether sys/compat/linux/linux_mib.c takes it, but for the signs and blanks of strtol(3)."""
+    first, second, rest = (*text.split(".", 2), "", "")[:3]
+    third, dash, behind = rest.partition("-")
+    numbers = all(part.isascii() and part.isdigit() for part in (first, second, third))
+    return numbers and int(first) > 0 and (not dash or bool(behind))
 
 
 def _integer(name: str, text: str) -> str:
@@ -228,6 +250,10 @@ def _integer(name: str, text: str) -> str:
     # host.hostid is an unsigned long in the kernel, the others are int.
     limits = {"enforce_statfs": (0, 2), "devfs_ruleset": (0, 65535), "host.hostid": (0, 2**64 - 1)}
     low, high = limits.get(name, (-(2**31), 2**32 - 1))
+    if name == "osreldate" and number == 0:
+        raise Failure("jail: osreldate cannot be 0")
+    if (name == "children.max" and number >= _MOST_CHILDREN) or (name == "securelevel" and number < -1):
+        raise Failure("jail: jail_set: Operation not permitted")
     if not low <= number <= high:
         raise Failure("jail: jail_set: Invalid argument")
     return str(number)

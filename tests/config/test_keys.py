@@ -98,7 +98,9 @@ def test_numbers_keep_their_bounds(key: Key) -> None:
 @pytest.mark.parametrize("key", of(Kind.TEXT), ids=lambda key: key.name)
 def test_texts_arrive_unchanged(key: Key) -> None:
     """One character survives, so does the longest text; one byte more, a NUL or nothing is refused."""
-    for text in ("4", "é" * (key.max_bytes // 2), 'a"b;c $d {e} = , \n'):
+    head = "5.15.0-" if key.name == "Linux_osrelease" else ""
+    for tail in ("4", "é" * ((key.max_bytes - len(head)) // 2), 'a"b;c $d {e} = , \n'):
+        text = head + tail
         assert parse(**{key.name: text}).params == {key.param: text}
     for value in ("x" * (key.max_bytes + 1), "a\0b", "", True, ["a"]):
         with pytest.raises(ConfigError, match=rf"^{key.name} = "):

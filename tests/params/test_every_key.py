@@ -88,7 +88,7 @@ def test_texts(host: rig.Host, known: frozenset[str]) -> None:
     texts = keys(Kind.TEXT, known)
     assert texts
     for make in (lambda key: "x" * min(key.max_bytes, 60), lambda _key: "7"):
-        wanted = {key: make(key) for key in texts}
+        wanted = {key: "5.15.0" if key.name == "Linux_osrelease" else make(key) for key in texts}
         held = set_on_a_jail(host, {key.name: text for key, text in wanted.items()})
         assert {key.param: held.get(str(key.param)) for key in texts} == {
             key.param: text for key, text in wanted.items()

@@ -1,7 +1,7 @@
 """The part of the key table that the kernel answers for: jail(8)'s core and module parameters.
 
 Sources: jail(8) and sys/kern/kern_jail.c of FreeBSD 12 to 15, and the list that ``sysctl -N
-security.jail.param`` prints on 15.1. ``since`` is for error texts only: what counts is what the running
+security.jail.param`` prints on 15.1, where each bound was tried. ``since`` is for error texts only: what counts is what the running
 kernel lists.
 """
 
@@ -45,9 +45,9 @@ CORE = (
     _int("Securelevel", "securelevel", doc="Lowest kern.securelevel inside; it can only be raised.", low=-1, high=3),
     _int("Devfs_ruleset", "devfs_ruleset", doc="Ruleset of devfs mounts for the jail.", high=65535, guarded=True),
     _int("Enforce_statfs", "enforce_statfs", doc="Mount points visible inside: 2 only the root's, 1 those below it, 0 all.", high=2, guarded=True),
-    _int("Children_max", "children.max", doc="Child jails that the jail may create.", high=999999, guarded=True),
+    _int("Children_max", "children.max", doc="Child jails that the jail may create.", high=999998, guarded=True),
     _special("Persist", "persist", doc="The task lives until it is stopped, even when Exec_start has ended with status 0 or there is none."),
-    _text("Osrelease", "osrelease", doc="kern.osrelease inside (uname -r).", max_bytes=31, create_only=True),
+    _text("Osrelease", "osrelease", doc="kern.osrelease inside (uname -r).", max_bytes=30, create_only=True),
     _int("Osreldate", "osreldate", doc="kern.osreldate inside (uname -K).", low=1, create_only=True),
     Key("Meta", "meta", Kind.PAIRS, "Free text kept with the jail, hidden inside.", since="15.0"),
     Key("Env", "env", Kind.PAIRS, "Free text kept with the jail, readable inside as sysctl security.jail.env.", since="15.0"),

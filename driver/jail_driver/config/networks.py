@@ -16,6 +16,8 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253})\Z", re.ASCII)
 _HOSTS_FORM = 'write "address name [name ...]", as "192.0.2.5 db db.example.org"'
 _MAX_LINE = 1023
 _BITS = {4: 32, 6: 128}
+_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
+"""With 0.0.0.0 and :: what jail_set(2) refuses (prison_valid_v4 and _v6: sys/netinet/in_jail.c, in6_jail.c)."""
 
 
 def read_addresses(
@@ -73,6 +75,9 @@ def _address_fault(words: list[str], address: str, version: int) -> tuple[str, s
         return "has a zone", f"write the interface in front: {parsed.scope_id}|…"
     if parsed.version != version:
         return f"is no IPv{version} address", f"use Ip{parsed.version}_addr for it"
+    if parsed.is_unspecified or parsed == _BROADCAST:
+        remedy = f"write the jail's own, or Ip{version} = \"inherit\" for all of the host's"
+        return "is no address of a single host, and the kernel takes none such", remedy
     return None
 
 

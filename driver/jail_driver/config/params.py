@@ -19,6 +19,8 @@ never goes (recorded on 15.1).
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[A-Za-z0-9_]+)*\Z", re.ASCII)
 _PAIR_NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,255}\Z", re.ASCII)
+_LINUX_RELEASE = re.compile(r"[1-9]\d{0,3}\.\d{1,4}\.\d{1,4}(-.+)?\Z", re.ASCII | re.DOTALL)
+"""What linux_map_osrel() of sys/compat/linux/linux_mib.c takes."""
 _PSEUDO = ("exec", "mount", "stop", "command", "depend", "interface", "meta", "env")
 
 
@@ -64,7 +66,11 @@ def _read_value(key: Key, value: Any, problems: Problems) -> str | None:
         return None
     if key.kind is Kind.PAIRS:
         return _read_pairs(key, value, problems)
-    return read.text(key.name, value, problems, max_bytes=key.max_bytes)
+    text = read.text(key.name, value, problems, max_bytes=key.max_bytes)
+    if text is not None and key.param == "linux.osrelease" and not _LINUX_RELEASE.match(text):
+        problems.add(key.name, value, "is no release of Linux", 'write three numbers, as "5.15.0"')
+        return None
+    return text
 
 
 def _read_pairs(key: Key, value: Any, problems: Problems) -> str | None:

@@ -73,6 +73,8 @@ def check(config: JailConfig, policy: Policy) -> list[str]:
         found += check_path("Path", config.path, policy.paths)
     if config.consolelog is not None:
         found += check_path("Exec_consolelog", config.consolelog, policy.paths)
+    if config.mount_fstab is not None:
+        found += check_path("Mount_fstab", config.mount_fstab, policy.paths)
     if config.mounts or config.mount_fstab is not None:
         found += _check_name("Mount", "mount", policy.parameters, "allow_parameters")
     for mount in config.mounts:

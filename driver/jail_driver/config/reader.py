@@ -40,7 +40,7 @@ class Reader:
             params=sent,
             ip4_addrs=self._addresses("Ip4_addr", 4, nic),
             ip6_addrs=self._addresses("Ip6_addr", 6, nic),
-            vnet="vnet" in sent and sent["vnet"] != "inherit",
+            vnet="vnet" in sent,
             vnet_interfaces=self._interfaces(),
             bridge=self._interface("Bridge"),
             gateways=networks.read_gateways("Gateway", self.given["Gateway"], self._problems)
@@ -89,7 +89,9 @@ class Reader:
 
     def _vnet(self, key: Key) -> dict[str, str | None]:
         value = self.given["Vnet"]
-        if value in ("new", "inherit"):
+        if value == "inherit":
+            return {}  # Said aloud, the kernel takes no addresses beside it (kern_jail.c: ch_flags).
+        if value == "new":
             return {"vnet": value}
         on = read.flag("Vnet", value, self._problems)
         if on and self._kernel is not None and key.param not in self._kernel.parameters:

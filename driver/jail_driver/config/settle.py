@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from jail_driver.config import policy
-from jail_driver.config.kinds import Problems
+from jail_driver.config.kinds import Problems, shown
 from jail_driver.config.model import AddressWanted, JailConfig
 from jail_driver.config.mounts import read_fstab
-from jail_driver.errors import HostError
+from jail_driver.errors import ConfigError, HostError
 
 _FSTAB_BYTES = 1 << 20
+_FSTAB_REMEDY = "name an fstab(5) file of this host, or write its lines as Mount"
+_NAME_REMEDY = "make it known to this host's resolver, or write the addresses as Ip4_addr and Ip6_addr"
 
 
 def _read_regular(path: str) -> str:
@@ -66,35 +68,45 @@ def settle(
         lookups: how to ask the host.
 
     Raises:
-        HostError: a file cannot be read, or a name has no address: worth trying again.
-        ConfigError: a file's lines are wrong, or the policy forbids what was found.
+        HostError: a file cannot be read, or a name has no address, and nothing else is wrong: worth trying again.
+        ConfigError: a file's lines are wrong, or the policy forbids what was found; what failed is named too.
     """
     lookups = lookups or Lookups()
+    if allowed.paths is not None:
+        config = _with_real_paths(config, lookups.real_path)
+    # Before anything is read: what a file holds is told in the problems that its lines have.
+    if forbidden := policy.check(config, allowed):
+        raise ConfigError(*forbidden)
     problems = Problems()
+    failures: list[HostError] = []
     settled = config
     if config.mount_fstab is not None:
-        with _asking("Mount_fstab"):
+        with _asking(f"Mount_fstab = {shown(config.mount_fstab)}", _FSTAB_REMEDY, failures):
             text = lookups.read_text(config.mount_fstab)
-        listed = read_fstab(config.mount_fstab, text, config.path, problems)
-        settled = replace(settled, mounts=(*config.mounts, *listed), mount_fstab=None)
-    if config.ip_hostname:
-        hostname = str(config.params.get("host.hostname"))
-        with _asking(f"Ip_hostname: looking {hostname!r} up"):
-            addresses = lookups.addresses_of(hostname)
-        settled = _with_addresses(settled, addresses)
+            listed = read_fstab(config.mount_fstab, text, config.path, problems)
+            settled = replace(settled, mounts=(*config.mounts, *listed), mount_fstab=None)
+    hostname = config.params.get("host.hostname")
+    if config.ip_hostname and hostname:
+        with _asking(f"Ip_hostname: looking {hostname!r} up", _NAME_REMEDY, failures):
+            settled = _with_addresses(settled, lookups.addresses_of(hostname))
     if allowed.paths is not None:
         settled = _with_real_paths(settled, lookups.real_path)
     problems.found += policy.check(settled, allowed)
+    if failures and (problems.found or len(failures) > 1):
+        problems.found += [str(failure) for failure in failures]
+    elif failures:
+        raise failures[0]
     problems.raise_if_any()
     return settled
 
 
 @contextmanager
-def _asking(what: str) -> Iterator[None]:
+def _asking(what: str, remedy: str, failures: list[HostError]) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeError) as error:
-        raise HostError(what, str(error)) from error
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+        failures.append(HostError(what, f"{why}; {remedy}"))
 
 
 def _with_addresses(config: JailConfig, addresses: Sequence[str]) -> JailConfig:
@@ -116,6 +128,7 @@ def _with_real_paths(config: JailConfig, real_path: Callable[[str], str]) -> Jai
         config,
         path=None if config.path is None else real_path(config.path),
         consolelog=None if config.consolelog is None else real_path(config.consolelog),
+        mount_fstab=None if config.mount_fstab is None else real_path(config.mount_fstab),
         mounts=tuple(
             replace(mount, source=real_path(mount.source)) if mount.source.startswith("/") else mount
             for mount in config.mounts

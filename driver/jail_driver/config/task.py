@@ -29,6 +29,7 @@ __all__ = [
     "MissingParameterError",
     "RctlRule",
     "parse_task_config",
+    "read_task_config",
 ]
 
 
@@ -49,13 +50,25 @@ def parse_task_config(
         MissingParameterError: the kernel lacks a parameter: worth asking it again, once.
         ConfigError: anything else; either one names all problems.
     """
+    result, problems = read_task_config(config, kernel, allowed)
+    problems.raise_if_any()
+    return result
+
+
+def read_task_config(
+    config: Mapping[str, Any], kernel: KernelFacts | None = None, allowed: policy.Policy = policy.OPEN
+) -> tuple[JailConfig, Problems]:
+    """Reads a task's ``config`` block as far as it can be read, so that the rest can be checked all the same.
+
+    Returns:
+        The configuration without what is wrong in it, and everything that is.
+    """
     problems = Problems()
     reader = Reader(_given(config, problems), kernel, problems)
     result = reader.read()
     check_together(result, reader.given, kernel, problems)
     problems.found += policy.check(result, allowed)
-    problems.raise_if_any()
-    return result
+    return result, problems
 
 
 def _given(config: Mapping[str, Any], problems: Problems) -> dict[str, Any]:

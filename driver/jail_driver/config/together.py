@@ -59,7 +59,7 @@ def _check_families(config: JailConfig, problems: Problems) -> None:
                 f"contradicts {family} = {mode!r}",
                 f'leave {family} out or write "new"',
             )
-        if config.vnet and mode in ("new", "disable"):
+        if config.vnet and mode is not None:
             remedy = "leave it out and configure the interfaces inside, or leave Vnet out"
             problems.add(family, mode, "a jail with Vnet has no address restrictions", remedy)
     if config.vnet and config.ip_hostname:
