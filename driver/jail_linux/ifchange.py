@@ -103,6 +103,8 @@ class Change:
                     raise Failure(f"ifconfig: ioctl ({call}): {error_text(errno.EADDRNOTAVAIL)}")
                 interfaces.remove_address(self.sockets, held[0])
                 return
+            if family == netlink.INET6 and held and held[0].prefix != wanted.prefix:
+                raise Failure(f"ifconfig: ioctl ({call}): {error_text(errno.EINVAL)}")  # in6.c
             if (
                 family == netlink.INET
                 and not self.broadcast

@@ -16,21 +16,30 @@ class TestAddresses:
     """Aliases on the host's interfaces."""
 
     @pytest.mark.parametrize(
-        ("address", "prefix", "other"),
-        [("127.0.53.7", 24, 32), ("fd00:53::7", 64, 128)],
+        ("address", "prefix", "other", "replaced"),
+        [("127.0.53.7", 24, 32, True), ("fd00:53::7", 64, 128, False)],
         ids=["inet", "inet6"],
     )
-    def test_a_life(self, world: World, address: str, prefix: int, other: int) -> None:
-        """An alias is seen once, adding it again replaces its mask, removal can be repeated."""
+    def test_a_life(self, world: World, address: str, prefix: int, other: int, *, replaced: bool) -> None:
+        """An alias is seen once, removal can be repeated.
+
+        Adding it again replaces its mask; that of an IPv6 address cannot be changed (netinet6/in6.c).
+        """
 
         async def scenario() -> None:
             before = await world.host.addresses()
             await world.host.add_address("lo0", address, prefix)
             assert AddressSeen("lo0", address, prefix) in await world.host.addresses()
-            await world.host.add_address("lo0", address, other)
+            await world.host.add_address("lo0", address, prefix)
+            if replaced:
+                await world.host.add_address("lo0", address, other)
+            else:
+                assert "Invalid argument" in str(
+                    await world.refused(world.host.add_address("lo0", address, other))
+                )
             ours = [seen for seen in await world.host.addresses() if seen.address == address]
             await world.host.remove_address("lo0", address)
-            assert ours == [AddressSeen("lo0", address, other)]
+            assert ours == [AddressSeen("lo0", address, other if replaced else prefix)]
             await world.host.remove_address("lo0", address)
             assert await world.host.addresses() == before
 

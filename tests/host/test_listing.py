@@ -38,6 +38,14 @@ def test_askers_at_once_share_one() -> None:
     assert asyncio.run(scenario()) == ({1}, 1)
 
 
+def test_the_next_loop_asks_anew() -> None:
+    """A listing that ended on a loop which is closed by now holds up nobody."""
+    slow = Slow()
+    slow.go.set()
+    listing = Listing(slow.fetch)
+    assert [asyncio.run(listing.get()), asyncio.run(listing.get())] == [1, 2]
+
+
 def test_an_answer_never_began_before_its_question() -> None:
     """Whoever asks during a listing gets the next one, shared with all who asked meanwhile."""
 

@@ -12,6 +12,8 @@ ROWS = [
      "\tinet 127.0.7.1 netmask 0xffffffff\n", ""),
     ("ifconfig lo0 inet 127.0.7.1/24 alias; ifconfig lo0 inet 127.0.7.1 -alias; ifconfig lo0 inet 127.0.7.1 -alias",
      1, "", "ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address\n"),
+    ("ifconfig lo0 inet6 fd00::9/64 alias; ifconfig lo0 inet6 fd00::9/64 alias; echo $?; ifconfig lo0 inet6 fd00::9/128 alias; echo $?; ifconfig lo0 inet6 fd00::9 -alias", 0,
+     "0\n1\n", "ifconfig: ioctl (SIOCAIFADDR): Invalid argument\n"),
     ("ifconfig lo0 inet6 fd00::7/128 alias; ifconfig lo0 | grep fd00; ifconfig lo0 inet6 fd00::7 -alias; ifconfig lo0 inet6 fd00::7 -alias", 1, "\tinet6 fd00::7 prefixlen 128\n",
      "ifconfig: ioctl (SIOCDIFADDR): Can't assign requested address\n"),
     ("ifconfig lo0 inet 10.1.0.1 netmask 255.255.255.255 alias; ifconfig lo0 | grep 10.1", 0,

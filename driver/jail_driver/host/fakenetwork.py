@@ -28,8 +28,19 @@ class FakeNetwork(FakeKernel):
                     f"add {address}/{prefix} to {interface}",
                     f"ifconfig: interface {interface} does not exist",
                 )
+            added = AddressSeen(interface, str(ipaddress.ip_address(address)), prefix)
+            if any(
+                ":" in address
+                and (seen.interface, seen.address) == (interface, added.address)
+                and seen.prefix != prefix
+                for seen in self.address_list
+            ):
+                raise HostError(
+                    f"add {address}/{prefix} to {interface}",
+                    "ifconfig: ioctl (SIOCAIFADDR): Invalid argument",
+                )
             self._drop(interface, address)
-            self.address_list.append(AddressSeen(interface, str(ipaddress.ip_address(address)), prefix))
+            self.address_list.append(added)
 
     async def remove_address(self, interface: str, address: str, *, lock: Path | None = None) -> None:
         """See ``JailHost``."""

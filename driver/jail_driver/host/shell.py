@@ -45,7 +45,7 @@ class Listing(Generic[Seen]):
         return await asyncio.shield(self._next)
 
     async def _after(self, running: asyncio.Task[Seen] | None) -> Seen:
-        if running is not None:
+        if running is not None and not running.done():
             await asyncio.wait({running})
         self._running, self._next = self._next, None
         return await self._fetch()
