@@ -16,6 +16,7 @@ from jail_driver.engine import execs, fingerprint, signals
 from jail_driver.engine.actor import TaskActor
 from jail_driver.engine.keeper import keep
 from jail_driver.engine.node import Node
+from jail_driver.engine.once import Once
 from jail_driver.engine.opening import open_node
 from jail_driver.engine.orphans import undo_orphans
 from jail_driver.engine.recovery import recover_all
@@ -61,9 +62,8 @@ class JailDriver:
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
         self._options: PluginOptions | None = None
-        self._node: Node | None = None
+        self._node = Once(self._open)
         self._stats: Stats | None = None
-        self._opening = asyncio.Lock()
         self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -92,19 +92,19 @@ class JailDriver:
         Raises:
             UnavailableError: it cannot be opened now; the next use tries again.
         """
-        async with self._opening:
-            if self._node is None:
-                options = self._options or _options({})
-                try:
-                    node = await open_node(options, self._activity, self._notify)
-                except (DriverError, StoreError, CoreError, OSError) as error:
-                    raise UnavailableError(str(error)) from error
-                self._node = node
-                self._spawn(recover_all(list(node.actors.values())))
-                self._spawn(undo_orphans(node.runtime))
-                self._spawn(keep(node))
-                self._notify()
-            return self._node
+        return await self._node.get()
+
+    async def _open(self) -> Node:
+        options = self._options or _options({})
+        try:
+            node = await open_node(options, self._activity, self._notify)
+        except (DriverError, StoreError, CoreError, OSError) as error:
+            raise UnavailableError(str(error)) from error
+        self._spawn(recover_all(list(node.actors.values())))
+        self._spawn(undo_orphans(node.runtime))
+        self._spawn(keep(node))
+        self._notify()
+        return node
 
     async def _runtime(self) -> Runtime:
         return (await self._ready()).runtime
@@ -228,11 +228,13 @@ class JailDriver:
 
     async def close(self) -> None:
         """Finish what the journal was given; tasks and supervisors live on."""
+        await self._node.close()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if self._node is not None:
-            for actor in self._node.actors.values():
+        node = self._node.made
+        if node is not None:
+            for actor in node.actors.values():
                 await actor.close()
-            self._node.runtime.evidence.close()
-            await self._node.runtime.journal.close()
+            node.runtime.evidence.close()
+            await node.runtime.journal.close()
