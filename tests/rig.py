@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +30,9 @@ from nomad.network import Network
 from nomad.system import eventually, eventually_equal, fork_helpers, mounts_below, processes, rooted_below
 
 T = TypeVar("T")
+
+PLUGIN = (sys.executable, "-m", "jail_driver")
+"""How the plugin is run."""
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/proc/self/mountinfo").exists() or shutil.which("ip") is None,
@@ -61,10 +64,24 @@ class Host:
         """Run a jail tool, and return what it printed."""
         return self.network.run(str(self.tools / name), *arguments).stdout
 
+    def settings(self, **changed: Any) -> None:
+        """Change settings of the stand-ins (docs/reference/stand-ins.md)."""
+        settings = self.tools / "settings.json"
+        settings.write_text(json.dumps(json.loads(settings.read_text()) | changed))
+
     def barriers(self, *barriers: Mapping[str, Any]) -> None:
         """Make the stand-ins stop where a test wants it."""
-        settings = self.tools / "settings.json"
-        settings.write_text(json.dumps(json.loads(settings.read_text()) | {"barriers": barriers}))
+        self.settings(barriers=barriers)
+
+    def reboot(self) -> None:
+        """Do to the host what a reboot does: processes, mounts, jails, limits, addresses go, the boot is another."""
+        for pid, _argv in self.ours():
+            os.kill(pid, signal.SIGKILL)
+        eventually("everything ended", lambda: not self.ours(), 10)
+        # Those of the shared root are the host's own: they come back with the boot.
+        for target in reversed([*mounts_below(self.tools), *mounts_below(self.state)]):
+            subprocess.run(["umount", target], check=True, capture_output=True)
+        self.settings(boot_id=str(uuid.uuid4()))
 
     def plan_faults(self, *plans: Mapping[str, Any]) -> None:
         """Make the next plugins kill themselves (or fail, or wait) where a test wants it."""
@@ -183,9 +200,9 @@ class Plugin:
 
 
 @asynccontextmanager
-async def plugin(where: Host, **options: Any) -> AsyncIterator[Plugin]:
+async def plugin(where: Host, *, argv: Sequence[str] = PLUGIN, **options: Any) -> AsyncIterator[Plugin]:
     """A plugin that serves, ended afterwards the way Nomad ends one."""
-    started = await launch(where, **options)
+    started = await launch(where, argv=argv, **options)
     try:
         yield started
     finally:
@@ -195,8 +212,8 @@ async def plugin(where: Host, **options: Any) -> AsyncIterator[Plugin]:
         await started.client.close()
 
 
-async def launch(where: Host, **options: Any) -> Plugin:
-    """Launch a plugin and make it real, as Nomad does."""
+async def launch(where: Host, *, argv: Sequence[str] = PLUGIN, **options: Any) -> Plugin:
+    """Launch a plugin and make it real, as Nomad does; ``argv`` is how it is run."""
     log: list[Mapping[str, Any]] = []
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -206,9 +223,7 @@ async def launch(where: Host, **options: Any) -> Plugin:
     if where.faults.exists():
         environment["JAIL_TASK_DRIVER_FAULTS"] = str(where.faults)
     with where.network.entered():
-        process = await PluginProcess.launch(
-            [sys.executable, "-m", "jail_driver"], env=environment, on_log=log.append
-        )
+        process = await PluginProcess.launch(argv, env=environment, on_log=log.append)
     client = DriverClient(process.address)
     await client.connect()
     config = {"state_dir": str(where.state), "jail_tools": str(where.tools), "teardown_deadline": "20s"}

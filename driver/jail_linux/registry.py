@@ -121,7 +121,7 @@ class Registry:
                 os.makedirs(f"{self.root}/{folder}", mode=0o700, exist_ok=True)
         self._lock = os.open(f"{self.root}/lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX if self.exclusive else fcntl.LOCK_SH)
-        boot_id = read_file(_BOOT_ID)
+        boot_id = self.settings.boot_id or read_file(_BOOT_ID)
         if read_file(f"{self.root}/boot") != boot_id:
             self._forget(boot_id or "")
         return self

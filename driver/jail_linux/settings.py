@@ -18,16 +18,18 @@ class Settings:
         registry: Directory of the jails, rules and mounts that these tools know.
         dying_s: Seconds for which a removed jail stays dying, its root and interfaces busy.
         racct: Whether kern.racct.enable reads 1.
+        boot_id: What kern.boot_id reads, a UUID; another one is a reboot. Empty: that of Linux.
         barriers: Stops for tests, see `jail_linux.barriers`.
     """
 
-    __slots__ = ("barriers", "directory", "dying_s", "racct", "registry")
+    __slots__ = ("barriers", "boot_id", "directory", "dying_s", "racct", "registry")
 
     def __init__(self, directory: str, values: "dict[str, Any]") -> None:
         self.directory = directory
         self.registry = str(values["registry"])
         self.dying_s = float(values.get("dying_s", 0.0))
         self.racct = bool(values.get("racct", True))
+        self.boot_id = str(values.get("boot_id") or "")
         self.barriers: list[dict[str, Any]] = values.get("barriers") or []
 
 

@@ -69,7 +69,8 @@ def table(settings: "Settings", wanted: list[str]) -> dict[str, Node]:
 
 def _kernel(settings: "Settings") -> list[Node]:
     boot_id = Node("kern.boot_id", "opaque", None, "Random boot ID")
-    boot_id.raw = bytes.fromhex((read_file("/proc/sys/kernel/random/boot_id") or "").strip().replace("-", ""))
+    uuid = settings.boot_id or read_file("/proc/sys/kernel/random/boot_id") or ""
+    boot_id.raw = bytes.fromhex(uuid.strip().replace("-", ""))
     return [
         Node("kern.ostype", "string", release.OSTYPE, "Operating system type"),
         Node("kern.osrelease", "string", release.OSRELEASE, "Operating system release"),

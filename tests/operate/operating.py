@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -44,13 +43,11 @@ async def task(
 @contextmanager
 def accounting(host: rig.Host, *, on: bool) -> Iterator[None]:
     """A host whose kernel was booted with kern.racct.enable=1, or without."""
-    settings = host.tools / "settings.json"
-    text = settings.read_text()
-    settings.write_text(json.dumps(json.loads(text) | {"racct": on}))
+    host.settings(racct=on)
     try:
         yield
     finally:
-        settings.write_text(text)
+        host.settings(racct=True)
 
 
 async def hear(session: ExecSession) -> Said:

@@ -92,7 +92,7 @@ def test_a_host_without_start_times(readable: bool, monkeypatch: pytest.MonkeyPa
     """A Linux Python on FreeBSD without linprocfs works, and the description says what it cannot do."""
     monkeypatch.setattr(procid, "started_ticks", lambda _pid: 1 if readable else None)
     runtime: Any = SimpleNamespace(
-        options=SimpleNamespace(policy=SimpleNamespace(hooks_open=False)), actors={}
+        options=SimpleNamespace(policy=SimpleNamespace(hooks_open=False)), tasks=lambda: ()
     )
     notes = fingerprint._notes(runtime, {f"{PREFIX}.racct": Attribute(value=True)})
     assert any("mount linprocfs" in note for note in notes) is not readable

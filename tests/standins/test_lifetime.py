@@ -1,10 +1,12 @@
 """How jails live and die: in-place exec, asynchronous removal, orphans, jails without persist."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -247,9 +249,12 @@ class TestRegistry:
         """Jails, rules and variables of an earlier boot are gone."""
         standins.ok("jail -c name=a path=/ persist; rctl -a jail:a:maxproc:deny=5; kenv x=1")
         assert standins.directory is not None
-        (standins.directory / "registry" / "boot").write_text("another\n", encoding="utf-8")
+        settings = standins.directory / "settings.json"
+        values = json.loads(settings.read_text(encoding="utf-8")) | {"boot_id": str(uuid.UUID(int=7))}
+        settings.write_text(json.dumps(values), encoding="utf-8")
         assert standins.ok("jls -d jid; rctl") == ""
         assert standins.sh("kenv x").status == 1
+        assert standins.ok("sysctl -b kern.boot_id | od -An -v -tx1").split() == ["00"] * 15 + ["07"]
 
     def test_a_lost_namespace_is_a_lost_jail(self, standins: Toolbox) -> None:
         """A jail whose namespace is no longer mounted (its mount namespace ended) is gone for every command."""
