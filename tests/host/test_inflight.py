@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from host.shell import SH, alive, eventually, run
+from jail_driver.host import inflight
 from jail_driver.host.command import CommandRunner, Completed, InFlight, wait_in_flight
 from jail_driver.host.errors import BusyError, HostError
 
@@ -36,6 +37,21 @@ class TestLocks:
 
         waited, done, after = asyncio.run(scenario())
         assert (waited, done.status, after) == (InFlight.FREE, 0, InFlight.FREE)
+
+    def test_whether_it_has_begun(self, tmp_path: Path) -> None:
+        """Known of a command that was announced; of any other one the worst is assumed."""
+        lock = tmp_path / "step.lock"
+        assert inflight.has_begun(lock)
+        inflight.prepare(lock)
+        assert not inflight.has_begun(lock)
+        asyncio.run(CommandRunner().run([SH, "-c", "exit 0"], lock=lock))
+        assert inflight.has_begun(lock)
+        inflight.prepare(lock)
+        with pytest.raises(HostError):
+            asyncio.run(CommandRunner().run(["/nowhere/to/be/found"], lock=lock))
+        assert inflight.has_begun(lock)
+        inflight.prepare(tmp_path / "no such directory" / "step.lock")
+        assert inflight.has_begun(tmp_path / "no such directory" / "step.lock")
 
     def test_never_begun_is_free(self, tmp_path: Path) -> None:
         """An intent whose command never began leaves no file: nothing to wait for."""

@@ -265,7 +265,7 @@ def observe(w: World, task: Task, step: Step, bugs: frozenset[str]) -> StepSeen:
     seen: Result | None = None
     intent = task.records[step.key].before
     match step.kind:
-        case StepKind.HOOK if "hook-again" not in bugs:
+        case StepKind.HOOK if "hook-again" not in bugs and step.key in w.truth.hooks:
             return StepSeen(Seen.UNKNOWN, reason="a hook is not run twice")
         case StepKind.ADDRESS if step.key in w.addresses:
             seen = {}

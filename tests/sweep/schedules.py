@@ -80,6 +80,7 @@ SAMPLE = (
     Schedule((Kill("after-intent", "main"), Kill("after-outcome", "recovery")), course="stop"),
     Schedule((Kill("after-intent", "jail-remove"), Kill("after-effect", "*", 2)), course="stop"),
     Schedule((Kill("after-effect", "interface epair9b"),), vnet=True),
+    Schedule((Kill("after-intent", "exec.poststop[0]"),), vnet=True),
     Schedule((Kill("after-outcome", "main", victim="supervisor"),), course="stop"),
     Schedule((Kill("before-intent", "supervisor", victim="helper"),)),
 )

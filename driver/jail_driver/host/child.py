@@ -94,6 +94,8 @@ class Child:
         lock_fd = None
         try:
             lock_fd = inflight.acquire(lock) if lock else None
+            if lock_fd is not None:
+                inflight.begin(lock_fd)
             process = self._spawn(lock_fd)
             if lock_fd is not None:
                 inflight.record(lock_fd, process.pid)

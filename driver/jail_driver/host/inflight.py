@@ -23,6 +23,7 @@ from jail_driver.supervisor import procid
 
 _PATIENCE_S = 2.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NOT_BEGUN = b"not begun"
 
 
 class InFlight(enum.Enum):
@@ -62,6 +63,36 @@ def acquire(lock: Path) -> int | None:
             raise BusyError(f"lock {lock}", "an earlier command of this step is still running")
         time.sleep(0.02)
     return fd
+
+
+def prepare(lock: Path) -> None:
+    """Note that the command of an effect has not begun: for effects that nothing on the host shows.
+
+    A full disk costs only the knowledge: without the note the command counts as begun.
+    """
+    with contextlib.suppress(OSError):
+        fd = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, _NOT_BEGUN)
+        finally:
+            os.close(fd)
+
+
+def begin(fd: int) -> None:
+    """Take the note back, at the last moment before the command may run.
+
+    Raises:
+        OSError: it still stands; the command must not run.
+    """
+    os.ftruncate(fd, 0)
+
+
+def has_begun(lock: Path) -> bool:
+    """Tell whether the command of an effect may have run; asked once nobody holds the lock."""
+    try:
+        return lock.read_bytes() != _NOT_BEGUN
+    except OSError:
+        return True
 
 
 def record(fd: int, pid: int) -> None:

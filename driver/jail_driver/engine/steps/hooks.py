@@ -24,7 +24,7 @@ from jail_driver.engine.environment import (
 from jail_driver.engine.redact import redact
 from jail_driver.engine.steps.base import Context, Handler, Result
 from jail_driver.errors import HostError
-from jail_driver.host import accounts
+from jail_driver.host import accounts, inflight
 from jail_driver.host.command import Completed
 from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
@@ -37,6 +37,11 @@ _HOOK_PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 class Hook(Handler):
     """Runs one command of one hook, at most once, bounded in time, its end recorded."""
+
+    @override
+    async def before(self, ctx: Context, step: Step) -> Result:
+        inflight.prepare(ctx.lock(step))
+        return {}
 
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
@@ -57,6 +62,8 @@ class Hook(Handler):
 
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
+        if not inflight.has_begun(ctx.lock(step)):
+            return StepSeen(Seen.NOT_DONE, reason="the driver stopped before it began")
         return StepSeen(Seen.UNKNOWN, reason="the driver stopped while it ran, and a hook is not run twice")
 
     async def _outside(
@@ -70,7 +77,7 @@ class Hook(Handler):
         if ctx.task.jid is not None:
             env["JID"] = str(ctx.task.jid)
         return await ctx.runner.run(
-            _argv(command, env["PATH"], ctx.tools.sh),
+            _argv(command, env["PATH"], ctx.tools.sh, step.key),
             lock=ctx.lock(step),
             timeout_s=timeout_s,
             env=env,
@@ -143,7 +150,7 @@ def append(path: Path, text: bytes) -> None:
             os.close(fd)
 
 
-def _argv(command: Command, path: str, sh: str) -> list[str]:
+def _argv(command: Command, path: str, sh: str, key: str) -> list[str]:
     """Return what to execute: as jail(8) does, by the shell only where there is something for it to do."""
     if command.background:
         return [sh, "-c", command.text]
@@ -158,4 +165,4 @@ def _argv(command: Command, path: str, sh: str) -> list[str]:
         candidate = f"{place}/{program}"
         if os.access(candidate, os.X_OK):
             return [candidate, *arguments]
-    raise HostError(f'"{program}"', f"not found in the hooks' PATH {path}")
+    raise HostError(key, f'"{program}" is not found in the hooks\' PATH {path}; write it with its directory')
