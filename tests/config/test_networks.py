@@ -55,6 +55,9 @@ def test_forms(value: Any, version: int, nic: str | None, wanted: tuple[AddressW
         ({"a": 1}, 4, "not text"),
         (["10.0.0.1", None], 4, "not text"),
         ("fe80::1%em0/64", 6, "em0|…"),
+        ("em1|0.0.0.0", 4, 'Ip4 = "inherit" for all'),
+        ("255.255.255.255/8", 4, "of a single host"),
+        ("em1|::/0", 6, 'Ip6 = "inherit" for all'),
     ],
 )
 def test_refusals(value: Any, version: int, says: str) -> None:

@@ -73,7 +73,7 @@ def test_every_working_permission_is_decided() -> None:
         ({"Jid": 7}, {"parameters": ("jid",)}, "allow_parameters"),
         ({"Params": {"new.thing": "1"}}, {"parameters": ("new.*",)}, "allow_parameters"),
         ({"Mount": "/data /mnt nullfs"}, {"paths": ("/data",), "parameters": ("mount",)}, "allow_"),
-        ({"Mount_fstab": "/etc/fstab.x"}, {"parameters": ("mount",)}, "allow_parameters"),
+        ({"Mount_fstab": "/jails/x"}, {"paths": ("/jails",), "parameters": ("mount",)}, "allow_"),
     ],
 )
 def test_strict_needs_each_permission(keys: dict[str, Any], allowed: dict[str, Any], option: str) -> None:

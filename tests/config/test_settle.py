@@ -103,6 +103,36 @@ def test_policy_sees_through_links(tmp_path: Path) -> None:
     assert settled.path == str(tmp_path / "jails" / "real")
 
 
+def test_policy_holds_for_the_file_itself(tmp_path: Path) -> None:
+    """A file that is not allowed, or a link to one, is not read: the lines of a bad one would be quoted."""
+    secret = tmp_path / "master.passwd"
+    secret.write_text("root:$6$hash:0:0::0:0:Charlie:/root:/bin/sh\n")
+    (tmp_path / "jails").mkdir()
+    link = tmp_path / "jails" / "fstab"
+    link.symlink_to(secret)
+    allowed = Policy(paths=(str(tmp_path / "jails"),))
+    for named in (secret, link):
+        with pytest.raises(ConfigError, match=r"Mount_fstab = .*allow_paths") as refused:
+            settle(config(Mount_fstab=str(named)), allowed)
+        assert "hash" not in str(refused.value)
+
+
+def test_all_that_fails_is_said() -> None:
+    """What could not be looked up is named beside what is wrong."""
+
+    def addresses_of(_name: str) -> tuple[str, ...]:
+        raise OSError("Name does not resolve")
+
+    wanted = config(Host_hostname="web", Ip_hostname=True, Mount_fstab="/no/such/fstab")
+    with pytest.raises(ConfigError) as refused:
+        settle(wanted, lookups=Lookups(addresses_of=addresses_of))
+    missing, unknown = refused.value.problems
+    assert missing.startswith(
+        'Mount_fstab = "/no/such/fstab": No such file or directory; name an fstab(5) file'
+    )
+    assert "looking 'web' up: Name does not resolve; make it known" in unknown
+
+
 def test_policy_sees_the_files_mounts(tmp_path: Path) -> None:
     """Mounts that only the fstab file names are held to the policy too."""
     fstab = tmp_path / "fstab"

@@ -15,7 +15,7 @@ from jail_driver.config.options import PluginOptions
 from jail_driver.config.policy import STRICT, Policy
 from jail_driver.engine.checking import check
 from jail_driver.engine.runtime import Runtime
-from jail_driver.errors import ConfigError
+from jail_driver.errors import ConfigError, HostError
 from jail_driver.host.fake import FakeHost
 from jail_driver.model import Device, Mount, Resources, TaskSpec
 from jail_state.core.task import Task
@@ -210,3 +210,45 @@ def test_a_devfs_without_rules(node: Node, tmp_path: Path) -> None:
     assert "77" in node.check(config | {"Mount_devfs": False}, devices=gpu).notices[0]
     strict = Node(tmp_path / "strict", policy=Policy(parameters=("devfs_ruleset",)))
     assert strict.problems(config) == (notice,)
+
+
+def test_what_is_found_in_different_places_is_told_together(node: Node) -> None:
+    """A key that cannot be read hides nothing that is wrong with the others, on the host or in a file."""
+    found = node.problems(
+        {
+            "Persist": True,
+            "Enforce_statfs": 9,
+            "Exec_jail_user": "missing",
+            "Exec_system_user": "nobody-of-the-host",
+            "Exec_consolelog": "/no/such/directory/log",
+            "Exec_fib": 3,
+            "Mount_fstab": "/no/such/fstab",
+            "Devfs_ruleset": "many",
+        }
+    )
+    starts = (
+        "Enforce_statfs = 9",
+        "Devfs_ruleset = ",
+        'Exec_system_user = "nobody-of-the-host"',
+        'user = "missing"',
+        'Exec_consolelog = "/no/such/directory/log"',
+        "Exec_fib = 3",
+        'Mount_fstab = "/no/such/fstab"',
+    )
+    assert [sum(one.startswith(start) for one in found) for start in starts] == [1] * len(starts), found
+    assert len(found) == len(starts)
+
+
+def test_a_bad_path_is_told_once(node: Node) -> None:
+    """Nothing is looked for below a root that is not there, or that cannot be read."""
+    for path in ("relative", "/no/such/root", 5, "/bad\0path"):
+        [said] = node.problems({"Persist": True, "Path": path, "Exec_jail_user": "www"})
+        assert said.startswith("Path = ")
+
+
+def test_a_file_that_may_appear_later(node: Node, tmp_path: Path) -> None:
+    """What cannot be looked up alone is worth trying again; a console log needs its directory only."""
+    with pytest.raises(HostError, match='Mount_fstab = "/no/such/fstab": No such file'):
+        node.check({"Persist": True, "Mount_fstab": "/no/such/fstab"})
+    log = str(tmp_path / "console.log")
+    assert node.check({"Persist": True, "Exec_consolelog": log}).consolelog == log

@@ -128,6 +128,23 @@ def test_a_missing_bridge_is_named(host: rig.Host) -> None:
     asyncio.run(scenario())
 
 
+def test_a_missing_interface_is_named(host: rig.Host) -> None:
+    """With the key and what the host has; the jail that was made for it is gone."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        spec = waiting(host, {"Vnet": True, "Vnet_nic": ["e0b_nobody"]})
+        async with rig.plugin(host) as plugin:
+            with pytest.raises(
+                PluginError, match=r'Vnet_nic = "e0b_nobody": this host has no .* it has .*em1'
+            ):
+                await plugin.start(spec)
+            await plugin.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
 # Each its own address: nobody announces here that one has moved to another interface, as FreeBSD does.
 KILLS = [
     ("after-intent", "epair", "192.168.1.130"),

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jail_driver.config import limits, policy
-from jail_driver.config.kinds import MissingParameterError
 from jail_driver.config.model import JailConfig, KernelFacts
 from jail_driver.config.settle import settle
-from jail_driver.config.task import parse_task_config
+from jail_driver.config.task import read_task_config
 from jail_driver.engine.environment import choose_user
 from jail_driver.engine.planning.mounts import ruleset_of
-from jail_driver.errors import ConfigError
+from jail_driver.errors import ConfigError, HostError
+from jail_driver.host import accounts
 from jail_driver.model import TaskSpec
 
 if TYPE_CHECKING:
@@ -29,33 +29,36 @@ async def check(runtime: Runtime, spec: TaskSpec) -> JailConfig:
         ConfigError: naming every problem that was found.
         HostError: a file or a name that the configuration names cannot be looked up now.
     """
-    problems = list(_of_spec(spec, runtime.options.policy))
-    config: JailConfig | None = None
+    config, found = await _read(runtime, spec)
+    problems = [*_of_spec(spec, runtime.options.policy), *found]
+    failure: HostError | None = None
     try:
-        config = await _parsed(runtime, spec)
         config = await asyncio.to_thread(settle, config, runtime.options.policy)
     except ConfigError as error:
         problems += error.problems
-    problems += _of_path(spec)
-    if config is not None:
-        problems += _of_users(spec, config)
-        problems += await _of_host(runtime, spec, config)
-    empty = await _empty_ruleset(runtime, spec, config) if config is not None else ""
+    except HostError as error:
+        failure = error
+    problems += [*_of_path(spec, config), *_of_users(spec, config), *_of_files(config)]
+    problems += await _of_host(runtime, spec, config)
+    empty = await _empty_ruleset(runtime, spec, config)
     if empty and runtime.options.policy.parameters is not None:
         problems.append(empty)
-    if problems or config is None:
-        raise ConfigError(*dict.fromkeys(problems))
+    if problems:
+        raise ConfigError(*dict.fromkeys([*problems, *([str(failure)] if failure else [])]))
+    if failure:
+        raise failure
     if empty:
         config = replace(config, notices=(*config.notices, empty))
     return await _limited(runtime, spec, config)
 
 
-async def _parsed(runtime: Runtime, spec: TaskSpec) -> JailConfig:
-    try:
-        return parse_task_config(spec.config, await _kernel(runtime), runtime.options.policy)
-    except MissingParameterError:
+async def _read(runtime: Runtime, spec: TaskSpec) -> tuple[JailConfig, list[str]]:
+    """Return what can be read of the configuration, and what is wrong with the rest."""
+    config, problems = read_task_config(spec.config, await _kernel(runtime), runtime.options.policy)
+    if problems.missing:
         # kldload(8) may have brought it just now, and a job that is refused is not tried again.
-        return parse_task_config(spec.config, await _kernel(runtime), runtime.options.policy)
+        config, problems = read_task_config(spec.config, await _kernel(runtime), runtime.options.policy)
+    return config, problems.found
 
 
 async def _kernel(runtime: Runtime) -> KernelFacts:
@@ -73,15 +76,17 @@ def _of_spec(spec: TaskSpec, allowed: policy.Policy) -> Iterable[str]:
         yield from policy.check_volume(volume.host_path, allowed)
 
 
-def root_of(spec: TaskSpec, path: object) -> Path:
-    """Return the directory that a ``Path`` means: the task's own where there is none."""
-    return Path(path) if isinstance(path, str) and path else Path(spec.alloc_dir) / spec.name
+def root_of(spec: TaskSpec, config: JailConfig) -> Path | None:
+    """Return the directory that ``Path`` means: the task's own where there is none, None if it is unreadable."""
+    if config.path is not None:
+        return Path(config.path)
+    return Path(spec.alloc_dir) / spec.name if spec.config.get("Path") is None else None
 
 
-def _of_path(spec: TaskSpec) -> Iterable[str]:
-    path = root_of(spec, spec.config.get("Path"))
-    if not path.is_absolute() or "\0" in str(path):
-        return  # the configuration's own check says so
+def _of_path(spec: TaskSpec, config: JailConfig) -> Iterable[str]:
+    path = root_of(spec, config)
+    if path is None:
+        return  # the configuration's own check says why
     try:
         if path.is_dir():
             return
@@ -98,12 +103,31 @@ def _of_users(spec: TaskSpec, config: JailConfig) -> Iterable[str]:
             " keep one of them"
         )
         return
-    root = root_of(spec, config.path)
-    if root.is_dir():
+    if config.system_user and accounts.find(config.system_user) is None:
+        yield (
+            f'Exec_system_user = "{config.system_user}": no such user on the host; add the account or name another'
+        )
+    root = root_of(spec, config)
+    if root is not None and _is_directory(root):
         try:
             choose_user(config.jail_user or spec.user or "", root, on_host=config.system_jail_user)
         except ConfigError as error:
             yield from error.problems
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _of_files(config: JailConfig) -> Iterable[str]:
+    if config.consolelog and not _is_directory(Path(config.consolelog).parent):
+        yield (
+            f'Exec_consolelog = "{config.consolelog}": the directory it lies in is not there; make it, or name'
+            " another"
+        )
 
 
 async def _of_host(runtime: Runtime, spec: TaskSpec, config: JailConfig) -> list[str]:
@@ -134,6 +158,8 @@ async def _empty_ruleset(runtime: Runtime, spec: TaskSpec, config: JailConfig) -
     Rule set 0, which the job must ask for, is that on purpose.
     """
     ruleset = ruleset_of(config)
+    if config.devfs_ruleset is None and spec.config.get("Devfs_ruleset") is not None:
+        return ""  # a number that cannot be read is told as that
     if not (config.mount_devfs or spec.devices) or not ruleset:
         return ""
     if await runtime.host.has_device_rules(ruleset):

@@ -181,8 +181,8 @@ def _below(path: str, directory: TaskDir, facts: HostFacts) -> dict[str, MountSe
     prefix = path.rstrip("/") + "/"
     found: dict[str, MountSeen] = {}
     for seen in facts.mounts:
-        if not seen.target.startswith(prefix):
-            continue
+        if not seen.target.startswith(prefix) or seen.target == path:
+            continue  # Path = "/" is in the table itself
         ours = seen.target.startswith(f"{directory.path}/")
         foreign = any(
             seen.target.startswith(f"{keep}/") and not path.startswith(f"{keep}/") for keep in facts.keep_out

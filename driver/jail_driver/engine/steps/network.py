@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from jail_driver.engine.steps.base import Context, Handler, Result
+from jail_driver.engine.steps.shared import no_interface
 from jail_driver.errors import HostError
 from jail_driver.host.errors import ExistsError, MissingError
 from jail_state.core.ids import task_hash
@@ -116,8 +117,14 @@ class Interface(Handler):
 
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
-        jid = jid_of(ctx, step)
-        await ctx.host.give_interface(name_of(ctx, step), jid, lock=ctx.lock(step))
+        jid, name = jid_of(ctx, step), name_of(ctx, step)
+        try:
+            await ctx.host.give_interface(name, jid, lock=ctx.lock(step))
+        except MissingError as error:
+            there = await ctx.host.interfaces()
+            if name in there:
+                raise  # it is the jail that is gone
+            raise no_interface(f'Vnet_nic = "{name}"', name, there) from error
         return {"jid": jid}
 
     @override

@@ -7,7 +7,7 @@ last of us who uses it. The rule is read from the journals alone: ``before.ours`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from typing_extensions import override
@@ -15,6 +15,7 @@ from typing_extensions import override
 from jail_driver.engine.steps.base import Context, Handler, Result, holder, seen_before, uses
 from jail_driver.engine.steps.safe import make, remove_empty, safe_target
 from jail_driver.errors import HostError
+from jail_driver.host.errors import MissingError
 from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step, StepKind
 
@@ -73,10 +74,19 @@ class Address(_Addresses):
     @override
     async def perform(self, ctx: Context, step: Step, before: Result) -> Result:
         if not before["present"]:
-            await ctx.host.add_address(
-                step.args["interface"], step.args["address"], step.args["prefix"], lock=ctx.lock(step)
-            )
+            await self._add(ctx, step)
         return {"added": not before["present"]}
+
+    @staticmethod
+    async def _add(ctx: Context, step: Step) -> None:
+        interface, address = step.args["interface"], step.args["address"]
+        try:
+            await ctx.host.add_address(interface, address, step.args["prefix"], lock=ctx.lock(step))
+        except MissingError as error:
+            family = 6 if ":" in address else 4
+            raise no_interface(
+                f'Ip{family}_addr = "{interface}|{address}"', interface, await ctx.host.interfaces()
+            ) from error
 
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
@@ -96,6 +106,14 @@ class AddressRemove(_Addresses):
             return {"kept": True}
         await ctx.host.remove_address(step.args["interface"], step.args["address"], lock=ctx.lock(step))
         return {}
+
+
+def no_interface(what: str, interface: str, there: Iterable[str]) -> HostError:
+    """Return what to say of an interface that is not there: hooks may make one before it is needed."""
+    return HostError(
+        what,
+        f"this host has no interface {interface}; it has {', '.join(there)}; name another, or make it in a hook",
+    )
 
 
 class _MountPoints(_Shared):
