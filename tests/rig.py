@@ -12,7 +12,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,7 +76,8 @@ class Host:
     def reboot(self) -> None:
         """Do to the host what a reboot does: processes, mounts, jails, limits, addresses go, the boot is another."""
         for pid, _argv in self.ours():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         eventually("everything ended", lambda: not self.ours(), 10)
         # Those of the shared root are the host's own: they come back with the boot.
         for target in reversed([*mounts_below(self.tools), *mounts_below(self.state)]):
@@ -157,7 +158,8 @@ class Host:
     def close(self) -> None:
         """End what a failed test left, and remove everything."""
         for pid, _argv in self.ours():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # another one's end may have been its end
+                os.kill(pid, signal.SIGKILL)
         eventually("everything ended", lambda: not self.ours(), 10)
         self.network.close()
         for target in reversed(mounts_below(self.base)):

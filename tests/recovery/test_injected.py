@@ -8,7 +8,7 @@ import os
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -188,6 +188,52 @@ def test_a_read_only_state_directory_at_the_start(host: rig.Host) -> None:
             await second.client.destroy(spec.id, force=True)
         finally:
             await second.kill()
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def impatient(seconds: float) -> tuple[str, ...]:
+    """How a plugin is run whose event loop may not stand still for long."""
+    code = (
+        f"import runpy; from jail_driver.plugin import watchdog; watchdog.MOST_S = {seconds};"
+        "runpy.run_module('jail_driver', run_name='__main__', alter_sys=True)"
+    )
+    return (rig.PLUGIN[0], "-c", code)
+
+
+def test_out_of_memory(host: rig.Host) -> None:
+    """The plugin may die of it, but never hang: the task goes on, and whoever lives next tells its end.
+
+    Where a thread dies before it has begun, Python's Thread.start waits for it for ever, and the loop with it.
+    """
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {loop}"})
+        others = [host.spec({"Exec_start": "sleep 300", "Mount_devfs": True}) for _ in range(8)]
+        first = await rig.launch(host, argv=impatient(3))
+        started = await first.start(spec)
+        await rig.until("main is inside", Path(spec.alloc_dir, "alloc/runs").exists)
+        main = host.task(spec.id).main
+        # Less than it has already: it gets no more, not for a thread's stack either.
+        with suppress(OSError), limited(first.process.pid, resource.RLIMIT_AS, 1 << 20):
+            calls = (asyncio.wait_for(first.client.start(other), 60) for other in others)
+            done = await asyncio.gather(*calls, return_exceptions=True)
+            assert any(isinstance(one, PluginError) for one in done), f"it never lacked memory: {done}"
+            assert main is not None
+            assert main.pid in rooted_below(host.base)
+            Path(spec.alloc_dir, "alloc/end").touch()
+            await rig.until("main has ended", lambda: main.pid not in pids())
+        await first.kill()
+        async with rig.plugin(host, recovery_wait="1s") as second:
+            await second.client.recover(started.handle)
+            result = await asyncio.wait_for(second.client.wait(spec.id), 60)
+            assert (result.exit_code, result.signal, result.error) == (7, 0, "")
+            assert Path(spec.alloc_dir, "alloc/runs").read_text() == "once\n"
+            for each in (spec, *others):
+                await second.client.destroy(each.id, force=True)
         host.wait_clean(before)
 
     asyncio.run(scenario())

@@ -18,7 +18,7 @@ from grpc import aio
 from jail_driver import log
 from jail_driver.activity import Activity
 from jail_driver.errors import UnavailableError
-from jail_driver.plugin import goplugin, handshake, stdio
+from jail_driver.plugin import goplugin, handshake, stdio, watchdog
 from jail_driver.plugin.wire import service_handler
 from jail_driver.rpc import base, driver
 from jail_driver.rpc.guard import guard
@@ -109,7 +109,9 @@ class _Plugin:
         except OSError as error:
             logger.error("nobody reads the handshake", error=str(error))  # noqa: TRY400  # no defect of ours
             return 1
+        watching = asyncio.create_task(watchdog.watch())
         await stop.wait()
+        watching.cancel()
         await server.stop(GRACE_S)
         if closing is not None:
             await _close(closing)
