@@ -15,7 +15,7 @@ from jail_driver.config.options import PluginOptions
 from jail_driver.config.policy import STRICT, Policy
 from jail_driver.engine.checking import check
 from jail_driver.engine.runtime import Runtime
-from jail_driver.errors import ConfigError, HostError
+from jail_driver.errors import ConfigError, StartError
 from jail_driver.host.fake import FakeHost
 from jail_driver.model import Device, Mount, Resources, TaskSpec
 from jail_state.core.task import Task
@@ -230,7 +230,7 @@ def test_what_is_found_in_different_places_is_told_together(node: Node) -> None:
         "Enforce_statfs = 9",
         "Devfs_ruleset = ",
         'Exec_system_user = "nobody-of-the-host"',
-        'user = "missing"',
+        'Exec_jail_user = "missing"',
         'Exec_consolelog = "/no/such/directory/log"',
         "Exec_fib = 3",
         'Mount_fstab = "/no/such/fstab"',
@@ -248,7 +248,38 @@ def test_a_bad_path_is_told_once(node: Node) -> None:
 
 def test_a_file_that_may_appear_later(node: Node, tmp_path: Path) -> None:
     """What cannot be looked up alone is worth trying again; a console log needs its directory only."""
-    with pytest.raises(HostError, match='Mount_fstab = "/no/such/fstab": No such file'):
+    with pytest.raises(StartError, match='Mount_fstab = "/no/such/fstab": No such file') as refused:
         node.check({"Persist": True, "Mount_fstab": "/no/such/fstab"})
+    assert refused.value.recoverable
     log = str(tmp_path / "console.log")
     assert node.check({"Persist": True, "Exec_consolelog": log}).consolelog == log
+
+
+class TestAbsent:
+    """What the host may have later: the restart policy tries again, unless something else is wrong for good."""
+
+    def test_interfaces_bridges_and_sources(self, node: Node) -> None:
+        """All at once, with what there is instead; an address that the host has needs no interface."""
+        config = {
+            "Persist": True,
+            "Ip4_addr": ["em7|10.0.0.1", "em7|10.0.0.9"],
+            "Ip6_addr": "em8|2001:db8::1",
+            "Mount": ["/no/such /mnt nullfs ro", "tmpfs /tmp tmpfs"],
+        }
+        asyncio.run(node.host.add_address(asyncio.run(node.host.interfaces())[0], "10.0.0.9", 24))
+        with pytest.raises(StartError) as refused:
+            node.check(config)
+        assert refused.value.recoverable
+        text = str(refused.value)
+        assert 'Ip4_addr = "em7|10.0.0.1": this host has no interface em7; it has ' in text
+        assert 'Ip6_addr = "em8|2001:db8::1": this host has no interface em8' in text
+        assert 'Mount = "/no/such /mnt nullfs": its source is not there' in text
+        assert "10.0.0.9" not in text
+        found = node.problems({**config, "Enforce_statfs": 7})
+        assert len(found) == 4
+        assert node.check({**config, "Exec_prepare": "make-them"}).mounts
+
+    def test_a_bridge(self, node: Node) -> None:
+        """It is the operator's to make."""
+        with pytest.raises(StartError, match=r"make it: ifconfig bridge9 create up"):
+            node.check({"Persist": True, "Vnet": True, "Bridge": "bridge9"})

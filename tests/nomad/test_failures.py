@@ -32,8 +32,8 @@ CASES = {
     ),
     "an interface is missing": (
         'Path = "{root}"\nIp4_addr = "em7|192.168.1.77"\nExec_start = "true"',
-        ['Ip4_addr = "em7|192.168.1.77"', "this host has no interface em7; it has", "em1"],
-        "pending prestart prestop stopped",
+        ["this host has no interface em7; it has", "em1", 'Ip4_addr = "em7|192.168.1.77"'],
+        "pending stopped",
     ),
 }
 

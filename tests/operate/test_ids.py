@@ -82,7 +82,7 @@ def test_the_same_id_once_more(host: rig.Host) -> None:
             await plugin.client.destroy(spec.id, force=True)
             with pytest.raises(PluginError, match="Nomad must use a new id") as refused:
                 await plugin.start(spec)
-            assert (refused.value.code, refused.value.recoverable) == ("FAILED_PRECONDITION", False)
+            assert (refused.value.code, refused.value.recoverable) == ("FAILED_PRECONDITION", True)
             for _ in range(2):
                 with pytest.raises(PluginError, match="no such program") as refused:
                     await plugin.start(bad)

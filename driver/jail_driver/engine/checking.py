@@ -12,9 +12,10 @@ from jail_driver.config import limits, policy
 from jail_driver.config.model import JailConfig, KernelFacts
 from jail_driver.config.settle import settle
 from jail_driver.config.task import read_task_config
+from jail_driver.engine.absent import absent
 from jail_driver.engine.environment import choose_user
 from jail_driver.engine.planning.mounts import ruleset_of
-from jail_driver.errors import ConfigError, HostError
+from jail_driver.errors import ConfigError, HostError, StartError
 from jail_driver.host import accounts
 from jail_driver.model import TaskSpec
 
@@ -27,26 +28,27 @@ async def check(runtime: Runtime, spec: TaskSpec) -> JailConfig:
 
     Raises:
         ConfigError: naming every problem that was found.
-        HostError: a file or a name that the configuration names cannot be looked up now.
+        StartError: only what may be there later is not there now: a file, a name, an interface.
     """
     config, found = await _read(runtime, spec)
     problems = [*_of_spec(spec, runtime.options.policy), *found]
-    failure: HostError | None = None
+    failures: list[str] = []
     try:
         config = await asyncio.to_thread(settle, config, runtime.options.policy)
     except ConfigError as error:
         problems += error.problems
     except HostError as error:
-        failure = error
+        failures.append(str(error))
     problems += [*_of_path(spec, config), *_of_users(spec, config), *_of_files(config)]
     problems += await _of_host(runtime, spec, config)
+    failures += await absent(runtime, config)
     empty = await _empty_ruleset(runtime, spec, config)
     if empty and runtime.options.policy.parameters is not None:
         problems.append(empty)
     if problems:
-        raise ConfigError(*dict.fromkeys([*problems, *([str(failure)] if failure else [])]))
-    if failure:
-        raise failure
+        raise ConfigError(*dict.fromkeys([*problems, *failures]))
+    if failures:
+        raise StartError("; ".join(failures), recoverable=True)
     if empty:
         config = replace(config, notices=(*config.notices, empty))
     return await _limited(runtime, spec, config)
@@ -112,7 +114,8 @@ def _of_users(spec: TaskSpec, config: JailConfig) -> Iterable[str]:
         try:
             choose_user(config.jail_user or spec.user or "", root, on_host=config.system_jail_user)
         except ConfigError as error:
-            yield from error.problems
+            key = "Exec_jail_user = " if config.jail_user else "user = "
+            yield from (problem.replace("user = ", key, 1) for problem in error.problems)
 
 
 def _is_directory(path: Path) -> bool:

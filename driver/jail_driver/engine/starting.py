@@ -41,14 +41,14 @@ async def begin(node: Node, spec: TaskSpec) -> tuple[TaskActor, Launch]:
 
     Raises:
         ConfigError: it cannot work; its stream says why and is closed.
-        StartError: a task of this id was here before.
+        StartError: the host lacks something now, and its stream says what; or a task of this id was here before.
     """
     runtime, actor = node.runtime, node.actors.get(spec.id)
     try:
         config = await check(runtime, spec)
         if actor is None:
             actor = await _plan(node, spec, config)
-    except ConfigError as error:
+    except (ConfigError, StartError) as error:
         if actor is None:
             await _record_refusal(runtime, spec, str(error))
         raise
@@ -103,7 +103,7 @@ async def _append_plan(
         await runtime.journal.append(Append(spec.id, 0, (planned,), at_ns))
     except (ConcurrencyError, StreamClosedError) as error:
         reason = "a task of this id was started before and is over; Nomad must use a new id"
-        raise StartError(reason, recoverable=False) from error
+        raise StartError(reason, recoverable=True) from error
     actor = TaskActor(runtime, evolve(None, ev.Recorded(TaskId(spec.id), 1, at_ns, planned)))
     actor.recovered.set()
     node.actors[spec.id] = actor

@@ -57,7 +57,8 @@ class Hook(Handler):
             done = await self._outside(ctx, step, command, timeout_s)
         said = redact(tail(done), ctx.private.secrets)
         if not done.ok:
-            raise HostError(f"{step.key} {done.ending}", said or "it printed nothing")
+            after = f" after {timeout_s:g} s" if done.timed_out and timeout_s else ""
+            raise HostError(f"{step.key} {done.ending}{after}", said or "it printed nothing")
         return {"status": 0, "output": said}
 
     @override

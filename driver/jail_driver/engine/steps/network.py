@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing_extensions import override
 
+from jail_driver.engine.absent import no_bridge, no_interface
 from jail_driver.engine.steps.base import Context, Handler, Result
-from jail_driver.engine.steps.shared import no_interface
 from jail_driver.errors import HostError
 from jail_driver.host.errors import ExistsError, MissingError
 from jail_state.core.ids import task_hash
@@ -107,8 +107,7 @@ class Bridge(Handler):
         try:
             await ctx.host.join_bridge(bridge, pair(ctx.task)[0], lock=ctx.lock(step))
         except MissingError as error:
-            remedy = f"no such bridge on this host ({error.why}); make it: ifconfig {bridge} create up"
-            raise HostError(f'Bridge = "{bridge}"', remedy) from error
+            raise no_bridge(bridge) from error
         return {}
 
 

@@ -7,11 +7,12 @@ last of us who uses it. The rule is read from the journals alone: ``before.ours`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from typing_extensions import override
 
+from jail_driver.engine.absent import address_without_interface
 from jail_driver.engine.steps.base import Context, Handler, Result, holder, seen_before, uses
 from jail_driver.engine.steps.safe import make, remove_empty, safe_target
 from jail_driver.errors import HostError
@@ -83,10 +84,7 @@ class Address(_Addresses):
         try:
             await ctx.host.add_address(interface, address, step.args["prefix"], lock=ctx.lock(step))
         except MissingError as error:
-            family = 6 if ":" in address else 4
-            raise no_interface(
-                f'Ip{family}_addr = "{interface}|{address}"', interface, await ctx.host.interfaces()
-            ) from error
+            raise address_without_interface(interface, address, await ctx.host.interfaces()) from error
 
     @override
     async def observe(self, ctx: Context, step: Step, before: Result) -> StepSeen:
@@ -106,14 +104,6 @@ class AddressRemove(_Addresses):
             return {"kept": True}
         await ctx.host.remove_address(step.args["interface"], step.args["address"], lock=ctx.lock(step))
         return {}
-
-
-def no_interface(what: str, interface: str, there: Iterable[str]) -> HostError:
-    """Return what to say of an interface that is not there: hooks may make one before it is needed."""
-    return HostError(
-        what,
-        f"this host has no interface {interface}; it has {', '.join(there)}; name another, or make it in a hook",
-    )
 
 
 class _MountPoints(_Shared):
