@@ -57,6 +57,7 @@ def actor_with(journal: LyingJournal) -> TaskActor:
         tools=None,
         helper=None,
         evidence=None,
+        exits=None,
         others=lambda _id: (),
     )
     plan = planned()

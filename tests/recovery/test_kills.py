@@ -12,10 +12,13 @@ import pytest
 
 import rig
 from jail_driver.agent.stub import PluginError
+from jail_driver.host.exits import Exits
 from jail_state.core.lifecycle import State
 from nomad.system import pids
 
 pytestmark = rig.needs_root
+KERNEL_TELLS = Exits().can_tell
+"""Linux 6.15 and later, or FreeBSD's own Python."""
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +82,8 @@ def test_a_task_that_ended_while_no_plugin_lived(
     asyncio.run(scenario())
 
 
-def test_a_supervisor_that_was_killed_leaves_an_unknown_status(host: rig.Host) -> None:
-    """Never 0, and nothing stays behind."""
+def test_the_kernel_tells_what_a_killed_supervisor_knew(host: rig.Host) -> None:
+    """Main is killed in its jail, for want of a supervisor: that is its true end; nothing stays behind."""
 
     async def scenario() -> None:
         before = host.snapshot()
@@ -91,8 +94,37 @@ def test_a_supervisor_that_was_killed_leaves_an_unknown_status(host: rig.Host) -
             assert supervisor is not None
             os.kill(supervisor.pid, signal.SIGKILL)
             result = await asyncio.wait_for(plugin.client.wait(spec.id), 20)
-            assert result.exit_code != 0
-            assert "unknown" in result.error
+            if KERNEL_TELLS:
+                assert (result.exit_code, result.signal, result.error) == (128 + 9, 9, "")
+            else:
+                assert result.exit_code == -1
+                assert "unknown" in result.error
+            await plugin.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
+def test_main_ends_by_itself_after_its_supervisor_was_killed(host: rig.Host) -> None:
+    """Its own status counts, where the kernel tells it; it is never taken for 0."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        stop = "while [ ! -e /alloc/end ]; do sleep 0.05; done"
+        spec = host.spec({"Exec_start": f"touch /alloc/up; {stop}; exit 7", "Exec_prestop": "sleep 2"})
+        async with rig.plugin(host) as plugin:
+            await plugin.start(spec)
+            await rig.until("main is inside", Path(spec.alloc_dir, "alloc/up").exists)
+            supervisor = host.task(spec.id).supervisor
+            assert supervisor is not None
+            os.kill(supervisor.pid, signal.SIGKILL)
+            Path(spec.alloc_dir, "alloc/end").touch()  # the teardown's first hook gives it the time
+            result = await asyncio.wait_for(plugin.client.wait(spec.id), 20)
+            if KERNEL_TELLS:
+                assert (result.exit_code, result.signal, result.error) == (7, 0, "")
+            else:
+                assert result.exit_code == -1
+                assert "unknown" in result.error
             await plugin.client.destroy(spec.id)
         host.wait_clean(before)
 

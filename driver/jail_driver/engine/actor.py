@@ -68,6 +68,8 @@ class TaskActor(TaskWork):
                 _log.exception("cannot go on with the task now", task_id=self.task.id)
                 await backoff.pause()
         self.runtime.evidence.forget(self.task)
+        if self.task.main is not None:
+            self.runtime.exits.forget(self.task.main.pid)
 
     async def _advance(self) -> None:
         self._watch()

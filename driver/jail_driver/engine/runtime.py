@@ -16,6 +16,7 @@ from jail_driver.engine.feed import Feed
 from jail_driver.engine.ownership import Ownership
 from jail_driver.engine.paths import StateDir
 from jail_driver.host.command import CommandRunner
+from jail_driver.host.exits import Exits
 from jail_driver.host.port import JailHost
 from jail_driver.host.tools import Tools
 from jail_driver.supervisor.launcher import ForkHelper
@@ -42,6 +43,7 @@ class Runtime:
     ownership: Ownership | None = None
     faults: Faults = field(default_factory=Faults)
     now_ns: Callable[[], int] = time.time_ns
+    exits: Exits = field(default_factory=Exits)
     evidence: Evidence = field(init=False)
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 

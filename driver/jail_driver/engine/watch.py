@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from jail_driver import log
 from jail_driver.backoff import Backoff
-from jail_driver.engine.steps.process import exited_of, reach
+from jail_driver.engine.steps.process import exited_by_kernel, exited_of, reach
 from jail_driver.supervisor import records
+from jail_driver.supervisor.procid import ProcessId
 from jail_driver.supervisor.records import ExitRecord, MainEnd
 from jail_state.core import commands as cmd
 
@@ -23,8 +24,12 @@ _AGAIN_MOST_S = 5.0
 async def watch_supervisor(work: TaskWork) -> None:
     """Wait for the end of main, over any number of broken connections, and record it.
 
-    Where the supervisor is gone without a record, nobody knows main's status: that is said, never 0.
+    Where the supervisor is gone without a record, the kernel may tell main's status; else nobody knows it, and
+    that is said, never 0.
     """
+    main = work.task.main
+    if main is not None:
+        work.runtime.exits.watch(ProcessId(main.pid, main.started_ticks, main.boot_id))
     backoff = Backoff(_AGAIN_S, _AGAIN_MOST_S)
     while True:
         try:
@@ -41,11 +46,12 @@ async def watch_supervisor(work: TaskWork) -> None:
 
 
 async def _conclude(work: TaskWork, record: ExitRecord | MainEnd | None) -> None:
-    if record is None:
+    exited = exited_of(record) if record is not None else exited_by_kernel(work.context)
+    if exited is None:
         await work.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
         return
     evidence = work.runtime.evidence
-    exited = await evidence.ask(work.task, exited_of(record))
+    exited = await evidence.ask(work.task, exited)
     doubts = evidence.doubt(work.task, exited)
     await work.apply(cmd.RecordExit(exited))
     await work.settle(lambda _task: doubts)

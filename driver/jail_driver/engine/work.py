@@ -43,6 +43,7 @@ class TaskWork(TaskStream):
             others=lambda: runtime.others(task.id),
             apply=self.apply,
             evidence=runtime.evidence,
+            exits=runtime.exits,
             force=self.force,
         )
 

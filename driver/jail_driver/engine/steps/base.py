@@ -16,6 +16,7 @@ from jail_driver.engine.evidence import Evidence
 from jail_driver.engine.paths import TaskDir
 from jail_driver.engine.private import Private
 from jail_driver.host.command import CommandRunner
+from jail_driver.host.exits import Exits
 from jail_driver.host.port import JailHost, JailSeen
 from jail_driver.host.tools import Tools
 from jail_driver.supervisor.launcher import ForkHelper, Launched
@@ -54,6 +55,7 @@ class Context:
     apply: Callable[[cmd.Command], Awaitable[object]]
     """Decides and appends: for what a step learns besides its own outcome."""
     evidence: Evidence
+    exits: Exits
     launched: Launched | None = None
     """The supervisor that waits for its go, in this plugin's life."""
     force: asyncio.Event | None = None

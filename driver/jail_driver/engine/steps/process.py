@@ -16,7 +16,7 @@ from jail_driver.engine import fifos
 from jail_driver.engine.environment import choose_user, inside_command, main_env, with_fib
 from jail_driver.engine.steps.base import Context, Handler, Launch, Result
 from jail_driver.errors import DriverError, HostError
-from jail_driver.supervisor import ending, records
+from jail_driver.supervisor import ending, outcome, records
 from jail_driver.supervisor.client import SupervisorClient
 from jail_driver.supervisor.procid import ProcessId
 from jail_driver.supervisor.records import ExitRecord, MainEnd
@@ -27,6 +27,7 @@ from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
 
 _log = log.get("engine")
+_REAPED_S = 2.0
 _END_S = 5.0
 _SETUP_POLL_S = 0.1
 
@@ -42,6 +43,16 @@ def exited_of(record: ExitRecord | MainEnd) -> MainExited:
         why = f"main was killed by {ending.name_of(record.signal)}"
         return MainExited(exit_code=0, ended_at_ns=record.ended_at_ns, unknown_because=why)
     return MainExited(exit_code=record.exit_code, signal=record.signal, ended_at_ns=record.ended_at_ns)
+
+
+def exited_by_kernel(ctx: Context) -> MainExited | None:
+    """Return main's end as the kernel tells it; None if main lives, or the kernel does not tell."""
+    main = ctx.task.main
+    status = ctx.exits.status(main.pid) if main is not None else None
+    if status is None:
+        return None
+    told = outcome.decode(status, time.time_ns())
+    return MainExited(told["exit_code"], told["signal"], ended_at_ns=told["ended_at_ns"])
 
 
 def reach(ctx: Context) -> SupervisorClient:
@@ -230,12 +241,23 @@ class SupervisorEnd(Handler):
         if not await wait_supervisor_gone(ctx, _END_S):
             raise HostError("wait for the supervisor to end", "it still has processes to reap")
         # Its record goes with the task's files: it must be an event before.
-        record = records.read_end(ctx.directory.supervisor)
-        if record is not None:
-            await ctx.apply(cmd.RecordExit(ctx.evidence.judge(ctx.task, exited_of(record))))
+        exited = await _last_word(ctx)
+        if exited is not None:
+            await ctx.apply(cmd.RecordExit(ctx.evidence.judge(ctx.task, exited)))
         elif launched is None and records.read_failure(ctx.directory.supervisor) is None:
             await ctx.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))
         return {}
+
+
+async def _last_word(ctx: Context) -> MainExited | None:
+    record = records.read_end(ctx.directory.supervisor)
+    if record is not None:
+        return exited_of(record)
+    main = ctx.task.main
+    if main is not None and ctx.exits.watches(main.pid):
+        # Whoever has adopted it must reap it first.
+        await happens(lambda: ctx.exits.status(main.pid) is not None, _REAPED_S, most_s=0.1)
+    return exited_by_kernel(ctx)
 
 
 async def wait_supervisor_gone(ctx: Context, timeout_s: float) -> bool:
