@@ -91,7 +91,10 @@ class Main(Handler):
         # Told to go, it may run whatever becomes of this call; before, nothing does (see MainStop).
         launched, ctx.launched = ctx.launched, None
         main = await launched.go(order)
-        return {} if main is None else identity_result(main)
+        if main is None:
+            return {}
+        ctx.exits.watch(main)
+        return identity_result(main)
 
     def _order(self, ctx: Context, launch: Launch, jid: int) -> dict[str, Any]:
         private = ctx.private
