@@ -153,6 +153,25 @@ class TestHowItRuns:
         with pytest.raises(OSError, match="kldload pty"):
             Session(["/bin/true"], {}, tmp_path / "record", tty=True)
 
+    def test_arguments_that_no_command_can_have(self, host: rig.Host) -> None:
+        """NUL and too much text are refused with a sentence about them, not about the driver's own helper."""
+
+        async def scenario() -> None:
+            async with task(host) as (plugin, spec):
+                for argument, words in (
+                    ("a\0b", "holds a NUL character"),
+                    ("x" * 200_000, "Argument list too long"),
+                ):
+                    with pytest.raises(PluginError, match=words) as done:
+                        await plugin.client.exec(spec.id, ("echo", argument), 5)
+                    with pytest.raises(PluginError, match=words) as said:
+                        await say(plugin, spec, "echo", argument, close=False)
+                    assert "python" not in f"{done.value}{said.value}"
+                many = await plugin.client.exec(spec.id, ("sh", "-c", "echo $#", "sh", *["a"] * 20_000), -1)
+                assert many.stdout == b"20000\n"
+
+        asyncio.run(scenario())
+
     def test_no_task_no_command(self, host: rig.Host) -> None:
         """An unknown task, an ended one and an empty command are refused with a sentence."""
 

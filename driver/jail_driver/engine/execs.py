@@ -20,7 +20,7 @@ from jail_driver.engine.environment import BASE_PATH, choose_user, inside_comman
 from jail_driver.engine.exec_pumps import converse
 from jail_driver.engine.lookup import find_program, resolve_inside
 from jail_driver.engine.steps.process import reach
-from jail_driver.errors import ConfigError, DriverError
+from jail_driver.errors import ConfigError, DriverError, HostError
 from jail_driver.host import session as sessions
 from jail_driver.model import ExecOutcome, ExitResult
 from jail_state.core.lifecycle import State
@@ -75,10 +75,12 @@ async def run(actor: TaskActor, argv: Sequence[str], timeout_s: float) -> ExecOu
         done = await actor.runtime.runner.run(
             sessions.led(prepared.argv, prepared.env, prepared.record, tty=False),
             env=prepared.env,
-            timeout_s=timeout_s or None,
+            timeout_s=timeout_s if timeout_s > 0 else None,
             output_limit_bytes=_OUTPUT_BYTES,
             kill_on_cancel=True,
         )
+    except HostError as error:
+        raise DriverError(f"cannot run a command in the task: {error.why}") from error
     finally:
         prepared.record.unlink(missing_ok=True)
     stderr = done.stderr
@@ -102,14 +104,22 @@ async def stream(actor: TaskActor, argv: Sequence[str], *, tty: bool, stream: Ex
         return ExitResult(error.code)
     try:
         session = sessions.Session(prepared.argv, prepared.env, prepared.record, tty=tty)
-    except OSError as error:
-        raise DriverError(f"cannot run a command in the task: {error.strerror}") from error
+    except (OSError, RuntimeError) as error:
+        raise _not_run(error) from error
     try:
         await converse(session, stream)
         return result_of(await session.wait())
+    except (OSError, RuntimeError) as error:
+        raise _not_run(error) from error
     finally:
         # Cancelled means that the caller is gone; ending the command must not be cancelled with it.
         await asyncio.shield(asyncio.ensure_future(session.end()))
+
+
+def _not_run(error: OSError | RuntimeError) -> DriverError:
+    """Return what to say of a command that could not be started: no descriptors, no processes, too much text."""
+    why = (error.strerror if isinstance(error, OSError) else "") or str(error)
+    return DriverError(f"cannot run a command in the task: {why}")
 
 
 async def prepare(actor: TaskActor, argv: Sequence[str], *, tty: bool) -> Prepared:
@@ -126,6 +136,8 @@ async def prepare(actor: TaskActor, argv: Sequence[str], *, tty: bool) -> Prepar
         raise DriverError(f"cannot run a command in a task that is {task.state}")
     if not argv or not argv[0]:
         raise ConfigError("exec: there is no command to run")
+    if any("\0" in one for one in argv):
+        raise ConfigError("exec: an argument holds a NUL character, which no argument of a command can carry")
     private = context.private or private_file.read(context.directory.private)
     if private is None:
         raise DriverError("cannot run a command: the task's private file is gone")
