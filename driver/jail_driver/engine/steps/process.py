@@ -27,7 +27,7 @@ from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
 
 _log = log.get("engine")
-_REAPED_S = 2.0
+_REAPED_S = 10.0
 _END_S = 5.0
 _SETUP_POLL_S = 0.1
 
