@@ -6,6 +6,7 @@ outcome, and ``recovery`` settles it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,10 +100,9 @@ async def _outcome_down(work: TaskWork, step: Step, before: Mapping[str, Any]) -
 
 
 def _deadline_passed(work: TaskWork) -> bool:
-    since_ns = work.task.teardown_since_ns
-    if since_ns is None:
-        return False
-    return work.runtime.now_ns() - since_ns > work.runtime.options.teardown_deadline_s * 1e9
+    """Whether this plugin has tried for so long; never by the wall clock, which may be set meanwhile."""
+    since_s = work.teardown_since_s
+    return since_s is not None and time.monotonic() - since_s > work.runtime.options.teardown_deadline_s
 
 
 def _words(work: TaskWork, step: Step, error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -31,6 +32,8 @@ class TaskWork(TaskStream):
         super().__init__(runtime, task)
         self.force = asyncio.Event()
         """Set once somebody asked to skip grace."""
+        self.teardown_since_s: float | None = None
+        """When this plugin began what of the teardown is bounded in time, time.monotonic()."""
         self.context = Context(
             task=task,
             directory=runtime.state.task(task.id),
@@ -50,6 +53,8 @@ class TaskWork(TaskStream):
     @override
     def folded(self) -> None:
         self.context.task = self.task
+        if self.teardown_since_s is None and self.task.teardown_since_ns is not None:
+            self.teardown_since_s = time.monotonic()
         if self.task.forced:
             self.force.set()
 
