@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _USAGE = ["usage: kenv [-lhNq]", "       kenv [-qv] variable[=value]", "       kenv [-q] -u variable"]
 _NAME_MAX = 127
+_UNABLE = 255
+"""kenv.c returns -1 from main (seen on 15.1)."""
 
 
 def main(settings: "Settings", arguments: list[str]) -> int:
@@ -64,4 +66,5 @@ def _change(variables: dict[str, str], name: str, value: "str | None", *, quiet:
 
 
 def _unable(verb: str, name: str, *, quiet: bool) -> Failure:
-    return Failure() if quiet else Failure(f"kenv: unable to {verb} {name}")
+    said = () if quiet else (f"kenv: unable to {verb} {name}",)
+    return Failure(*said, status=_UNABLE)

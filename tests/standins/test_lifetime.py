@@ -253,7 +253,7 @@ class TestRegistry:
         values = json.loads(settings.read_text(encoding="utf-8")) | {"boot_id": str(uuid.UUID(int=7))}
         settings.write_text(json.dumps(values), encoding="utf-8")
         assert standins.ok("jls -d jid; rctl") == ""
-        assert standins.sh("kenv x").status == 1
+        assert standins.sh("kenv x").status == 255
         assert standins.ok("sysctl -b kern.boot_id | od -An -v -tx1").split() == ["00"] * 15 + ["07"]
 
     def test_a_lost_namespace_is_a_lost_jail(self, standins: Toolbox) -> None:
