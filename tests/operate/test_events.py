@@ -61,6 +61,28 @@ def test_a_quiet_life(host: rig.Host) -> None:
     asyncio.run(scenario())
 
 
+def test_a_driver_that_cannot_serve_yet(host: rig.Host) -> None:
+    """The stream stays open and silent, and tells as soon as there is something: Nomad would never pause."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        spec = host.spec(SLEEP)
+        tools = host.base / "later"
+        async with rig.plugin(host, jail_tools=str(tools)) as plugin:
+            stream = plugin.client.events()
+            first = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(1)
+            assert not first.done()
+            tools.symlink_to(host.tools)
+            await plugin.start(spec)
+            assert "created" in (await asyncio.wait_for(first, 15)).message
+            await plugin.client.destroy(spec.id, force=True)
+        tools.unlink()
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
 def test_a_hook_that_fails(host: rig.Host) -> None:
     """Its name, its status and the last thing it said."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
@@ -46,6 +47,7 @@ from jail_state.store.errors import StoreError
 
 _log = log.get("service")
 _RECOVER_WAIT_S = 5.0
+_EVENTS_RETRY_S = 5.0
 
 
 def _options(config: Mapping[str, Any]) -> PluginOptions:
@@ -206,8 +208,17 @@ class JailDriver:
                 yield usage
 
     async def events(self) -> AsyncIterator[DriverTaskEvent]:
-        """Yield what operators want to see, as it happens."""
-        runtime = await self._runtime()
+        """Yield what operators want to see, as it happens; nothing while the driver cannot serve."""
+        runtime: Runtime | None = None
+        while runtime is None:
+            changed = self._changed
+            try:
+                runtime = await self._runtime()
+            except UnavailableError:
+                # Nomad opens a stream that ends anew at once and for ever (instance.go of its driver manager).
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_EVENTS_RETRY_S):
+                        await changed.wait()
         async for event in runtime.feed.listen():
             yield event
 
