@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 DRIVER = Path(__file__).resolve().parents[2] / "driver"
 _TIMEOUT_S = 30
+_RESCUE_SH = Path("/rescue/sh")
+"""To a Linux Python on FreeBSD /bin/sh and what it finds are Linux's; this one looks up as FreeBSD does."""
 
 
 class Said(NamedTuple):
@@ -50,10 +52,15 @@ class Toolbox:
             [*self.prefix, program, *words[1:]], env=self.env, text=True, cwd="/", **options
         )
 
+    @property
+    def shell(self) -> str:
+        """The shell whose commands are the ones that are tested."""
+        return str(_RESCUE_SH) if self.directory is None and _RESCUE_SH.exists() else "/bin/sh"
+
     def sh(self, script: str) -> Said:
         """Run a shell script to its end with the commands on its PATH."""
         done = subprocess.run(
-            [*self.prefix, "/bin/sh", "-c", script],
+            [*self.prefix, self.shell, "-c", script],
             env=self.env,
             cwd=self.work,
             stdin=subprocess.DEVNULL,
@@ -77,13 +84,25 @@ class Toolbox:
             self.sh("for j in $(jls -d jid); do pkill -9 -j $j; jail -R $j; done; jls -d")
         if self.directory:
             (self.directory / "settings.json").unlink(missing_ok=True)
-        rows = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-        for target in reversed([row.split()[4] for row in rows]):
-            if target.startswith(f"{self.work}/") or (
-                self.directory and target.startswith(f"{self.directory}/")
-            ):
+        for target in self._mounted():
+            if self.directory:
                 subprocess.run(["/bin/umount", "-l", target], check=False)
+            else:
+                self.sh(f"umount -f '{target}'")
+        left = self._mounted()
+        assert not left, f"{left} cannot be unmounted: what lies behind them would be deleted"
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def _mounted(self) -> list[str]:
+        """The mount points of the test, the newest first."""
+        if self.directory is None:
+            lines = self.ok("mount -p").splitlines()
+            targets = [line.split()[1] for line in lines]
+        else:
+            lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+            targets = [line.split()[4] for line in lines]
+        places = tuple(f"{place}/" for place in (self.work, self.directory) if place is not None)
+        return [target for target in reversed(targets) if target.startswith(places)]
 
 
 def install(directory: Path, *arguments: str) -> None:
