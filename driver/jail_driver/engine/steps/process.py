@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from typing import Any
 
@@ -16,7 +17,7 @@ from jail_driver.engine import fifos
 from jail_driver.engine.environment import choose_user, inside_command, main_env, with_fib
 from jail_driver.engine.steps.base import Context, Handler, Launch, Result
 from jail_driver.errors import DriverError, HostError
-from jail_driver.supervisor import ending, outcome, records
+from jail_driver.supervisor import ending, records
 from jail_driver.supervisor.client import SupervisorClient
 from jail_driver.supervisor.procid import ProcessId
 from jail_driver.supervisor.records import ExitRecord, MainEnd
@@ -27,7 +28,8 @@ from jail_state.core.reconcile import Seen, StepSeen
 from jail_state.core.steps import Step
 
 _log = log.get("engine")
-_REAPED_S = 10.0
+_REAPED_S = 0.5
+_TRIES = 20
 _END_S = 5.0
 _SETUP_POLL_S = 0.1
 
@@ -51,8 +53,10 @@ def exited_by_kernel(ctx: Context) -> MainExited | None:
     status = ctx.exits.status(main.pid) if main is not None else None
     if status is None:
         return None
-    told = outcome.decode(status, time.time_ns())
-    return MainExited(told["exit_code"], told["signal"], ended_at_ns=told["ended_at_ns"])
+    # In the kernel's own numbers: whoever tells it is no Linux program on FreeBSD.
+    signal = ending.signal_of(status, 0, translated=False)
+    code = 0 if signal else os.waitstatus_to_exitcode(status)
+    return MainExited(code, signal, ended_at_ns=time.time_ns())
 
 
 def reach(ctx: Context) -> SupervisorClient:
@@ -244,7 +248,7 @@ class SupervisorEnd(Handler):
         if not await wait_supervisor_gone(ctx, _END_S):
             raise HostError("wait for the supervisor to end", "it still has processes to reap")
         # Its record goes with the task's files: it must be an event before.
-        exited = await _last_word(ctx)
+        exited = await _last_word(ctx, step)
         if exited is not None:
             await ctx.apply(cmd.RecordExit(ctx.evidence.judge(ctx.task, exited)))
         elif launched is None and records.read_failure(ctx.directory.supervisor) is None:
@@ -252,14 +256,22 @@ class SupervisorEnd(Handler):
         return {}
 
 
-async def _last_word(ctx: Context) -> MainExited | None:
+async def _last_word(ctx: Context, step: Step) -> MainExited | None:
+    """Return how main ended; where its supervisor was killed, see to it that it does."""
     record = records.read_end(ctx.directory.supervisor)
     if record is not None:
         return exited_of(record)
     main = ctx.task.main
-    if main is not None and ctx.exits.watches(main.pid):
-        # Whoever has adopted it must reap it first.
-        await happens(lambda: ctx.exits.status(main.pid) is not None, _REAPED_S, most_s=0.1)
+    if main is None or not ctx.exits.watches(main.pid):
+        return None
+    # It may still have been on its way into the jail, by jexec(8), when everything in there was killed; and whoever
+    # has adopted it must reap it before the kernel tells.
+    for _ in range(_TRIES):
+        if await happens(lambda: ctx.exits.status(main.pid) is not None, _REAPED_S, most_s=0.1):
+            break
+        seen = await ctx.jail()
+        if seen is not None and not seen.dying:
+            await ctx.host.kill_processes(seen.jid, "SIGKILL", lock=ctx.lock(step))
     return exited_by_kernel(ctx)
 
 
