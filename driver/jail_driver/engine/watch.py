@@ -37,6 +37,9 @@ async def watch_supervisor(work: TaskWork) -> None:
             await _conclude(work, record)
         except asyncio.CancelledError:
             raise
+        except (EOFError, ConnectionError) as error:
+            # Mostly one that is just ending: its socket is closed a moment before its lock.
+            _log.debug("cut off from the supervisor", task_id=work.task.id, error=str(error))
         except Exception:  # noqa: BLE001  # logged, and tried again
             # The store may be full: the supervisor's record waits on the disk until it is not.
             _log.exception("cannot record the exit now", task_id=work.task.id)
