@@ -5,6 +5,8 @@ from __future__ import annotations
 from nomad.agent import Agent
 from nomad.system import eventually
 
+_NOT_YET = "cannot look for a task that Nomad asks for"
+
 
 def kill_plugin(agent: Agent) -> None:
     """Only the plugin dies; the agent starts another."""
@@ -30,3 +32,14 @@ def restart_agent(agent: Agent) -> None:
     """The service manager restarts the agent, which ends its plugin."""
     agent.stop()
     agent.start()
+
+
+def restart_without_tools(agent: Agent) -> None:
+    """Restart the agent on a host whose tools come later, as a file system that is mounted late would."""
+    tools, aside = agent.base / "tools", agent.base / "tools-aside"
+    agent.stop()
+    tools.rename(aside)
+    seen = agent.log().count(_NOT_YET)
+    agent.start()
+    eventually("the agent asked for the task", lambda: agent.log().count(_NOT_YET) > seen)
+    aside.rename(tools)

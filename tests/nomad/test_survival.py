@@ -10,7 +10,7 @@ import pytest
 from nomad.agent import Agent
 from nomad.allocation import Allocation
 from nomad.jobs import job, task
-from nomad.kills import kill_agent, kill_both, kill_plugin, restart_agent
+from nomad.kills import kill_agent, kill_both, kill_plugin, restart_agent, restart_without_tools
 from nomad.system import eventually, eventually_equal, rooted_below, started_ticks
 
 TICKING = "echo pid $$; n=0; while :; do n=$((n+1)); echo tick $n; sleep 0.2; done"
@@ -40,7 +40,9 @@ def numbers(allocation: Allocation) -> list[int]:
 class TestRunning:
     """A task that runs meanwhile."""
 
-    @pytest.mark.parametrize("crash", [kill_plugin, kill_agent, kill_both, restart_agent])
+    @pytest.mark.parametrize(
+        "crash", [kill_plugin, kill_agent, kill_both, restart_agent, restart_without_tools]
+    )
     def test_goes_on(self, mortal: Agent, crash: Callable[[Agent], None]) -> None:
         """The same process, the same jail, no restart counted, no line of log lost or repeated."""
         before = mortal.snapshot_without_processes()

@@ -136,12 +136,20 @@ class JailDriver:
         return StartedTask(handle_of(task), network_of(task))
 
     async def recover(self, handle: Handle) -> None:
-        """Take a task back; an ended one is fine: WaitTask gives its true result."""
-        node = await self._ready()
+        """Take a task back; an ended one is fine: WaitTask gives its true result.
+
+        So is one that cannot be looked for now, because the state directory or a tool is missing: an error would
+        make Nomad start the task a second time beside itself (restoreHandle in its task_runner.go).
+        """
         try:
             task_id = task_id_of(handle)
         except ValueError as error:
             raise HandleError(str(error)) from error
+        try:
+            node = await self._ready()
+        except UnavailableError as error:
+            _log.error("cannot look for a task that Nomad asks for", task_id=task_id, error=str(error))
+            return
         actor = self._actor(node, task_id)
         actor.claimed = True
         try:
@@ -159,6 +167,7 @@ class JailDriver:
     async def wait(self, task_id: str) -> ExitResult:
         """Return once the task is stopped; repeatable until DestroyTask."""
         actor = self._actor(await self._ready(), task_id)
+        actor.claimed = True
         return exit_result(await actor.until(State.STOPPED))
 
     async def stop(self, task_id: str, *, timeout_s: float, signal: str) -> None:
