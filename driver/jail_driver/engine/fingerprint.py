@@ -29,7 +29,7 @@ AGAIN_S = 5.0
 """Between looks while something is wrong, so that it heals soon after its cause."""
 
 _PREFIX = "driver.jail-task-driver"
-_OPTIONAL = frozenset({"path_directory", "devd_pipe", "setfib", "zfs"})
+_OPTIONAL = frozenset({"path_directory", "devd_pipe", "setfib", "zfs", "pwait"})
 _FEATURES = {"vnet": "vnet", "zfs": "allow.mount.zfs", "linux": "linux"}
 """Attributes for constraints, by the jail parameter that a kernel has which can do it."""
 
