@@ -7,6 +7,7 @@ import select
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -138,3 +139,44 @@ def test_freebsd(monkeypatch: pytest.MonkeyPatch) -> None:
     witness.forget(11)
     assert witness.status(11) is None
     assert kernel.watched == set()
+
+
+PWAIT = """#!/bin/sh
+while [ ! -e {folder}/$2 ]; do sleep 0.02; done
+cat {folder}/$2
+"""
+"""Says what bin/pwait/pwait.c says with -v, once a test lets it."""
+
+
+def test_a_linux_python_on_freebsd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It asks pwait(1), only about those that nobody else can tell of; its numbers are FreeBSD's."""
+    monkeypatch.setattr(exits, "_witness", lambda: None)
+    monkeypatch.setattr(exits.procid, "process_id", lambda pid, boot: ProcessId(pid, 1, boot))
+    program = tmp_path / "pwait"
+    program.write_text(PWAIT.format(folder=tmp_path))
+    program.chmod(0o755)
+    witness = Exits(str(program))
+    witness.watch(ProcessId(10, 1, "boot"))
+    assert not witness.watches(10)
+    for pid in (10, 11, 12, 13):
+        witness.watch(ProcessId(pid, 1, "boot"), alone=True)
+    assert [witness.status(pid) for pid in (10, 11, 12, 13)] == [None] * 4
+    (tmp_path / "10").write_text("10: exited with status 7.\n")
+    (tmp_path / "11").write_text("11: killed by signal 30.\n")
+    (tmp_path / "12").write_text("")  # it was gone before pwait looked
+    eventually(lambda: witness.status(10) is not None and witness.status(11) is not None)
+    assert [witness.status(pid) for pid in (10, 11, 12, 13)] == [7 << 8, 30, None, None]
+    for pid in (10, 11, 12, 13):
+        witness.forget(pid)
+    assert not witness.watches(13)
+
+
+def test_no_pwait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Then nobody tells, and that is no error."""
+    monkeypatch.setattr(exits, "_witness", lambda: None)
+    for witness in (Exits(), Exits(str(tmp_path / "none"))):
+        own = procid.process_id(os.getpid(), "boot")
+        assert own is not None
+        witness.watch(own, alone=True)
+        assert not witness.watches(own.pid)
+        assert witness.status(own.pid) is None

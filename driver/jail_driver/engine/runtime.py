@@ -43,13 +43,14 @@ class Runtime:
     ownership: Ownership | None = None
     faults: Faults = field(default_factory=Faults)
     now_ns: Callable[[], int] = time.time_ns
-    exits: Exits = field(default_factory=Exits)
+    exits: Exits = field(init=False)
     evidence: Evidence = field(init=False)
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def __post_init__(self) -> None:
         """Make what refers to the other parts."""
         tools = self.tools
+        self.exits = Exits(tools.pwait)
         self.evidence = Evidence(self.living.values, tools.devd_pipe, device=tools.native)
 
     def tasks(self) -> Iterator[Task]:

@@ -49,6 +49,9 @@ async def watch_supervisor(work: TaskWork) -> None:
 
 
 async def _conclude(work: TaskWork, record: ExitRecord | MainEnd | None) -> None:
+    if record is None and (main := work.task.main) is not None:
+        # Before the teardown ends it: from now on only the kernel can tell.
+        work.runtime.exits.watch(ProcessId(main.pid, main.started_ticks, main.boot_id), alone=True)
     exited = exited_of(record) if record is not None else exited_by_kernel(work.context)
     if exited is None:
         await work.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))

@@ -2,8 +2,8 @@
 
 FreeBSD tells it through kqueue(2) (EVFILT_PROC, NOTE_EXIT: ``data`` is the status of wait(2), to whoever may see
 the process; sys/kern/kern_event.c, filt_proc). Linux 6.15 and later tells it to whoever holds a pidfd
-(ioctl PIDFD_GET_INFO, PIDFD_INFO_EXIT; include/uapi/linux/pidfd.h). A Linux Python on FreeBSD has neither: what
-a killed supervisor knew is unknown there, and said so.
+(ioctl PIDFD_GET_INFO, PIDFD_INFO_EXIT; include/uapi/linux/pidfd.h). A Linux Python on FreeBSD has neither, and
+asks pwait(1), which has a kqueue; that costs a process, so it is asked only once nobody else will know.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import select
 import struct
+import subprocess
 from typing import Any, Protocol
 
 from jail_driver.supervisor import procid
@@ -23,9 +25,14 @@ _INFO = struct.Struct("<QQ11Ii2I")
 _EXIT = 1 << 3
 _EXIT_CODE = 13
 _MOST_EVENTS = 256
+_PWAIT_SAID = re.compile(rb"(exited with status|killed by signal) (\d+)\.")
+"""Of ``pwait -v`` (bin/pwait/pwait.c), the signal as FreeBSD counts."""
 
 
 class _Witness(Protocol):
+    costly: bool
+    """Whether it is asked only where nobody else can tell."""
+
     def attach(self, pid: int) -> None: ...
 
     def status(self, pid: int) -> int | None: ...
@@ -34,10 +41,14 @@ class _Witness(Protocol):
 
 
 class Exits:
-    """Watches processes; asked once somebody else can no longer tell."""
+    """Watches processes; asked once somebody else can no longer tell.
 
-    def __init__(self) -> None:
-        self._witness: _Witness | None = _witness()
+    Args:
+        pwait: pwait(1) by absolute path, for a Python that cannot ask the kernel itself; empty if there is none.
+    """
+
+    def __init__(self, pwait: str = "") -> None:
+        self._witness: _Witness | None = _witness() or (_Pwait(pwait) if pwait else None)
         self._watched: set[int] = set()
 
     @property
@@ -45,9 +56,14 @@ class Exits:
         """Whether this kernel tells anything to this Python."""
         return self._witness is not None
 
-    def watch(self, process: procid.ProcessId) -> None:
-        """Watch a process from now on; one that is gone, or is another by now, is not watched."""
-        if self._witness is None or process.pid in self._watched:
+    def watch(self, process: procid.ProcessId, *, alone: bool = False) -> None:
+        """Watch a process from now on; one that is gone, or is another by now, is not watched.
+
+        Args:
+            process: whose end is to be told.
+            alone: whether nobody else can tell it any more, so that it may cost something.
+        """
+        if self._witness is None or process.pid in self._watched or (self._witness.costly and not alone):
             return
         with contextlib.suppress(OSError):
             self._witness.attach(process.pid)
@@ -88,6 +104,8 @@ def _witness() -> _Witness | None:
 
 
 class _Kqueue:
+    costly = False
+
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._queue = kernel.kqueue()
@@ -113,6 +131,8 @@ class _Kqueue:
 
 
 class _Pidfds:
+    costly = False
+
     def __init__(self) -> None:
         self._fds: dict[int, int] = {}
 
@@ -131,3 +151,41 @@ class _Pidfds:
 
     def detach(self, pid: int) -> None:
         os.close(self._fds.pop(pid))
+
+
+class _Pwait:
+    costly = True
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._asked: dict[int, subprocess.Popen[bytes]] = {}
+        self._said: dict[int, bytes] = {}
+
+    def attach(self, pid: int) -> None:
+        self._asked[pid] = subprocess.Popen(
+            [self._program, "-v", str(pid)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def status(self, pid: int) -> int | None:
+        asked = self._asked[pid]
+        if asked.poll() is None:
+            return None
+        if asked.stdout is not None and not asked.stdout.closed:
+            self._said[pid] = asked.stdout.read()
+            asked.stdout.close()
+        said = _PWAIT_SAID.search(self._said[pid])
+        if said is None:
+            return None
+        number = int(said[2])
+        return number if said[1].startswith(b"killed") else number << 8
+
+    def detach(self, pid: int) -> None:
+        asked = self._asked.pop(pid)
+        self._said.pop(pid, None)
+        asked.kill()
+        if asked.stdout is not None:
+            asked.stdout.close()
+        asked.wait()

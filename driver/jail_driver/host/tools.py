@@ -38,7 +38,7 @@ _HOMES = {
     "route": "/sbin",
 }
 """Where hier(7) puts them; /rescue (rescue(8)) has statically linked copies of some."""
-_EXTRAS = {"setfib": "/usr/sbin", "zfs": "/sbin"}
+_EXTRAS = {"setfib": "/usr/sbin", "zfs": "/sbin", "pwait": "/bin"}
 """Programs that only some hosts have: a job that needs one is refused by name where it is missing."""
 _DEVD_PIPE = "devd.seqpacket.pipe"
 _DEVD_HOME = "/var/run"
@@ -51,7 +51,7 @@ class Tools:
 
     Args:
         path_directory: to be put first in the PATH of hooks; None where the tools are FreeBSD's own.
-        setfib: empty where this host has none; so is zfs.
+        setfib: empty where this host has none; so are zfs and pwait.
         devd_pipe: the socket on which devd(8) repeats the kernel's events.
         sh: the host's shell for hooks. To a Linux Python on FreeBSD /bin/sh is /compat/linux's, whose
             children see that tree first; then it is /rescue/sh.
@@ -75,6 +75,7 @@ class Tools:
     sh: str = "/bin/sh"
     setfib: str = ""
     zfs: str = ""
+    pwait: str = ""
     devd_pipe: str = f"{_DEVD_HOME}/{_DEVD_PIPE}"
 
     @property
