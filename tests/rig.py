@@ -67,7 +67,10 @@ class Host:
     def settings(self, **changed: Any) -> None:
         """Change settings of the stand-ins (docs/reference/stand-ins.md)."""
         settings = self.tools / "settings.json"
-        settings.write_text(json.dumps(json.loads(settings.read_text()) | changed))
+        # At once: a tool that a killed plugin began may be reading it.
+        new = settings.with_suffix(".new")
+        new.write_text(json.dumps(json.loads(settings.read_text()) | changed))
+        new.replace(settings)
 
     def barriers(self, *barriers: Mapping[str, Any]) -> None:
         """Make the stand-ins stop where a test wants it."""

@@ -199,7 +199,7 @@ def test_a_second_plugin_is_refused_while_the_first_serves(host: rig.Host) -> No
                 assert "serves a live Nomad agent" in fingerprint.description
                 break
             async for fingerprint in first.client.fingerprints():
-                assert fingerprint.health.name == "HEALTHY"
+                assert fingerprint.health.name == "HEALTHY", fingerprint.description
                 break
 
     asyncio.run(scenario())
