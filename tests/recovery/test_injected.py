@@ -85,6 +85,13 @@ def no_descriptors(_host: rig.Host, plugin: int) -> AbstractContextManager[None]
     return limited(plugin, resource.RLIMIT_NOFILE, 3)
 
 
+def io_error(host: rig.Host, plugin: int) -> AbstractContextManager[None]:
+    """Every write(2) to the database fails, with EFBIG: to SQLite an error of the disk, not a full one."""
+    most = 32 << 10  # what commands print is less
+    assert (host.state / "events.db-wal").stat().st_size > most
+    return limited(plugin, resource.RLIMIT_FSIZE, most)
+
+
 @contextmanager
 def no_processes(_host: rig.Host, plugin: int) -> Iterator[None]:
     """Every fork(2) fails with EAGAIN. A limit of processes does not bind root: a control group does."""
@@ -108,6 +115,7 @@ TAKEN = {
     "read-only": (read_only, "Read-only file system"),
     "moved away": (moved_away, "No such file"),
     "locked": (locked, "locked"),
+    "I/O error": (io_error, "disk I/O error"),
     "no descriptors": (no_descriptors, "Too many open files"),
     "no processes": (no_processes, "start new thread"),
 }

@@ -83,21 +83,34 @@ def test_a_full_disk(host: rig.Host) -> None:
 
 
 def test_a_damaged_database(host: rig.Host) -> None:
-    """It is refused with its name, nothing is undone in its absence, and the tasks' processes go on."""
+    """It is refused with its name, nothing is undone in its absence, tasks go on; put right, all is as before."""
 
     async def scenario() -> None:
-        spec = host.spec({"Exec_start": "touch /alloc/up; exec sleep 300"})
+        before = host.snapshot()
+        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        spec = host.spec({"Exec_start": f"touch /alloc/up; {loop}"})
         first = await rig.launch(host)
-        await first.start(spec)
+        started = await first.start(spec)
         await rig.until("main is up", Path(spec.alloc_dir, "alloc/up").exists)
         await first.kill()
-        for path in host.state.glob("events.db-*"):
+        kept = {path: path.read_bytes() for path in host.state.glob("events.db*")}
+        for path in kept:
             path.unlink()
         (host.state / "events.db").write_bytes(b"this is no database, whatever its name says" * 100)
         async with rig.plugin(host) as plugin:
             seen = await fingerprint(plugin, Health.UNHEALTHY)
             assert "events.db" in seen.description
             assert rooted_below(host.base)
+            Path(spec.alloc_dir, "alloc/end").touch()
+            await rig.until("main has ended", lambda: not rooted_below(host.base))
+            for path, content in kept.items():
+                path.write_bytes(content)
+            await fingerprint(plugin, Health.HEALTHY)
+            await plugin.client.recover(started.handle)
+            result = await asyncio.wait_for(plugin.client.wait(spec.id), 60)
+            assert (result.exit_code, result.error) == (7, "")
+            await plugin.client.destroy(spec.id)
+        host.wait_clean(before)
 
     asyncio.run(scenario())
 
