@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 LINUX_TREE = "/compat/linux"
-_SYSTEM_ONLY = "/rescue/.."
+SYSTEM_ONLY = "/rescue/.."
 """A directory of FreeBSD's that no Linux tree has, and back from it."""
 
 
@@ -31,10 +31,19 @@ def known_to_all(path: str) -> str:
     return path
 
 
+def has_a_twin(path: str) -> bool:
+    """Tells whether FreeBSD's programs find something under a path where we find something else, or nothing."""
+    theirs = of_the_system(path)
+    try:
+        return os.path.exists(theirs) and not os.path.samefile(theirs, path)  # noqa: PTH110, PTH121  # as above
+    except OSError:
+        return True
+
+
 def of_the_system(path: str) -> str:
     """Returns the name by which a Linux program finds what FreeBSD's programs find under a path.
 
     >>> of_the_system("/var/run")
     '/rescue/../var/run'
     """
-    return f"{_SYSTEM_ONLY}{path}"
+    return f"{SYSTEM_ONLY}{path}"

@@ -14,6 +14,7 @@ from jail_driver import trees
 from jail_driver.agent import encode
 from jail_driver.engine.opening import make_directories
 from jail_driver.engine.paths import StateDir
+from jail_driver.errors import UnavailableError
 from jail_driver.rpc import convert
 from plugin_client import sample_task
 
@@ -43,6 +44,26 @@ def test_a_state_directory_in_the_linux_tree(tmp_path: Path, linux_tree: str) ->
     assert str(state.root) == f"{linux_tree}{tmp_path}/state"
     assert (tmp_path / "state/t").is_dir()
     assert state.tasks.samefile(tmp_path / "state/t")
+
+
+def test_a_history_that_the_linux_tree_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody made a directory in the Linux tree: the driver must not begin anew there, and forget its tasks."""
+    system = tmp_path / "system"
+    state = StateDir(tmp_path / "state")
+    monkeypatch.setattr(trees, "SYSTEM_ONLY", str(system))
+    hidden = Path(trees.of_the_system(str(state.database)))
+    hidden.parent.mkdir(parents=True)
+    hidden.write_text("a history")
+    with pytest.raises(UnavailableError, match="holds a history"):
+        make_directories(state)
+    assert not state.root.exists()
+    state.root.mkdir()
+    state.database.write_text("another one")
+    with pytest.raises(UnavailableError, match="holds a history"):
+        make_directories(state)
+    state.database.unlink()
+    state.database.hardlink_to(hidden)  # one and the same, as it is to a Python of FreeBSD's own
+    assert make_directories(state).root == state.root
 
 
 def test_an_allocation_in_the_linux_tree(tmp_path: Path, linux_tree: str) -> None:

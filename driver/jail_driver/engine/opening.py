@@ -104,8 +104,13 @@ def make_directories(state: StateDir) -> StateDir:
         The same, by the name that FreeBSD's programs know it by.
 
     Raises:
-        UnavailableError: it cannot be made.
+        UnavailableError: it cannot be made, or there are two of it.
     """
+    if trees.has_a_twin(str(state.database)):
+        raise UnavailableError(
+            f'state_dir = "{state.root}": FreeBSD\'s directory of that name holds a history, but to this Linux'
+            f" Python the name leads into {trees.LINUX_TREE}: remove what is in the way there, or name another"
+        )
     try:
         state.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (state.tasks, state.sockets, state.logs):
