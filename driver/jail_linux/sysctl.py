@@ -52,14 +52,15 @@ def main(settings: "Settings", arguments: list[str]) -> int:
 
 
 def _select(table: "dict[str, sysctls.Node]", name: str, letters: set[str]) -> "list[sysctls.Node]":
-    """One leaf by its name, or all below a node; -N, -d and -t name the nodes themselves too."""
+    """One leaf by its name, or all below a node; -N names inner nodes too, -d and -t also the one asked for."""
     if name in table and not table[name].is_node:
         return [table[name]]
     below = [node for key, node in table.items() if not name or key == name or key.startswith(name + ".")]
     if letters & {"d", "t"} or ("N" in letters and "a" in letters):
         return below
-    leaves = [node for node in below if not node.is_node]
-    return leaves if "N" in letters else [node for node in leaves if node.text is not None]
+    if "N" in letters:
+        return [node for node in below if node.name != name]
+    return [node for node in below if not node.is_node and node.text is not None]
 
 
 def _line(node: "sysctls.Node", letters: set[str]) -> str:
