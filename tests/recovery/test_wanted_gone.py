@@ -149,6 +149,10 @@ def test_a_teardown_that_never_succeeds_is_told_and_goes_on(host: rig.Host) -> N
         """Somebody's process stands in the view: its root cannot be unmounted."""
         return subprocess.Popen(["sleep", "300"], cwd=view)
 
+    def state_dump(host: rig.Host) -> str:
+        argv = [*rig.PLUGIN, "state-dump", "--state-dir", str(host.state)]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
     async def scenario() -> None:
         before = host.snapshot()
         spec = host.spec({"Exec_start": "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 5"})
@@ -162,6 +166,7 @@ def test_a_teardown_that_never_succeeds_is_told_and_goes_on(host: rig.Host) -> N
                 assert result.exit_code == 5
                 status = await plugin.client.inspect(spec.id)
                 assert "unmount mount /" in status.attributes["leftovers"]
+                assert "left over: unmount mount /" in await asyncio.to_thread(state_dump, host)
                 await plugin.client.destroy(spec.id)
             finally:
                 if holder is not None:
