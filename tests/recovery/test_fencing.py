@@ -239,8 +239,7 @@ def test_an_old_plugin_on_a_newer_database(host: rig.Host) -> None:
         async with rig.plugin(host) as old:
             seen = await fingerprint(old, Health.UNHEALTHY)
             assert "0999" in seen.description
-            with pytest.raises(PluginError, match="0999"):
-                await old.client.recover(started.handle)
+            await old.client.recover(started.handle)  # an error would have Nomad start it beside itself
             with pytest.raises(PluginError, match="0999"):
                 await old.start(host.spec({"Exec_start": "true"}))
             assert task.main is not None
