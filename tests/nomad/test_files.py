@@ -140,13 +140,13 @@ class TestOnePath:
         )
         attacker = agent.run(job(agent.name("flips"), task(shell(agent, flip))))
         attacker.wait("running")
-        outcomes = []
+        victims = []
         for _ in range(2):
             config = shell(agent, "cat /mnt/file", f'Mount = "{gift} /mnt nullfs ro"')
             victim = agent.run(job(agent.name("victim"), task(config), kind="batch"))
-            ended = victim.wait("dead")
-            outcomes.append(ended.messages if ended.failed else victim.final_logs())
-        attacker.stop()
+            victims.append((victim, victim.wait("dead")))
+        attacker.stop()  # and with it the last of the log collectors
+        outcomes = [ended.messages if ended.failed else victim.final_logs() for victim, ended in victims]
         reasons = (
             "is a symbolic link",
             "landed on",
