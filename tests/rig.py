@@ -21,7 +21,7 @@ import pytest
 
 from jail_driver.agent.client import DriverClient
 from jail_driver.agent.process import PluginProcess
-from jail_driver.model import Resources, StartedTask, TaskSpec
+from jail_driver.model import Fingerprint, Health, Resources, StartedTask, TaskSpec
 from jail_state.core.events import Recorded
 from jail_state.core.task import Task, replay
 from jail_state.store.readonly import ReadOnlyStore
@@ -38,6 +38,12 @@ needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/proc/self/mountinfo").exists() or shutil.which("ip") is None,
     reason="drives jails on Linux: needs root and iproute2 (apt-get install iproute2)",
 )
+
+
+def changed(code: str) -> tuple[str, ...]:
+    """How a plugin is run in which something is changed first, in Python; the rest is the real one."""
+    run = "import runpy; runpy.run_module('jail_driver', run_name='__main__', alter_sys=True)"
+    return (sys.executable, "-c", f"{code}\n{run}")
 
 
 class Host:
@@ -198,6 +204,14 @@ class Plugin:
         """Wait until it has killed itself, as a planned fault says."""
         assert await self.process.wait(30) == -signal.SIGKILL
         await self.client.close()
+
+    async def fingerprint(self, health: Health) -> Fingerprint:
+        """Wait for a fingerprint of this health."""
+        async with asyncio.timeout(60):
+            async for seen in self.client.fingerprints():
+                if seen.health is health:
+                    return seen
+        raise AssertionError(f"never {health.name}")
 
     async def start(self, spec: TaskSpec) -> StartedTask:
         """Start a task."""

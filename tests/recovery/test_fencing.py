@@ -15,7 +15,7 @@ import pytest
 
 import rig
 from jail_driver.agent.stub import PluginError
-from jail_driver.model import Fingerprint, Health, StartedTask, TaskSpec
+from jail_driver.model import Health, StartedTask, TaskSpec
 from jail_state.core.ids import ProcessIdentity, jail_name
 from jail_state.core.lifecycle import State
 from jail_state.core.task import Task
@@ -38,15 +38,6 @@ async def up(host: rig.Host, plugin: rig.Plugin, **config: object) -> tuple[Task
     started = await plugin.start(spec)
     await rig.until("main is inside", Path(spec.alloc_dir, "alloc/up").exists)
     return spec, started, host.task(spec.id)
-
-
-async def fingerprint(plugin: rig.Plugin, health: Health) -> Fingerprint:
-    """Wait for a fingerprint of this health."""
-    async with asyncio.timeout(60):
-        async for seen in plugin.client.fingerprints():
-            if seen.health is health:
-                return seen
-    raise AssertionError(f"never {health.name}")
 
 
 def kill(*processes: ProcessIdentity | None) -> None:
@@ -191,11 +182,10 @@ def test_a_reboot(host: rig.Host) -> None:
 def stepped(hours: int) -> tuple[str, ...]:
     """Run the plugin by a wall clock that is wrong; the kernel's clocks of what has passed are not stepped."""
     code = (
-        f"import runpy, time; s = {hours} * 3600; ns, t = time.time_ns, time.time;"
-        "time.time_ns = lambda: ns() + s * 10**9; time.time = lambda: t() + s;"
-        "runpy.run_module('jail_driver', run_name='__main__', alter_sys=True)"
+        f"import time; s = {hours} * 3600; ns, t = time.time_ns, time.time;"
+        "time.time_ns = lambda: ns() + s * 10**9; time.time = lambda: t() + s"
     )
-    return (rig.PLUGIN[0], "-c", code)
+    return rig.changed(code)
 
 
 @pytest.mark.parametrize(("then", "now"), [(0, 1), (0, -1), (1, 0)], ids=["forward", "back", "mended"])
@@ -237,7 +227,7 @@ def test_an_old_plugin_on_a_newer_database(host: rig.Host) -> None:
             database.execute("UPDATE alembic_version SET version_num = '0999'")
             dump = list(database.iterdump())
         async with rig.plugin(host) as old:
-            seen = await fingerprint(old, Health.UNHEALTHY)
+            seen = await old.fingerprint(Health.UNHEALTHY)
             assert "0999" in seen.description
             await old.client.recover(started.handle)  # an error would have Nomad start it beside itself
             with pytest.raises(PluginError, match="0999"):
@@ -270,7 +260,7 @@ def test_a_successor_whose_predecessors_agent_is_dead(host: rig.Host) -> None:
         await first.client.close()
         os.kill(first.process.pid, signal.SIGKILL)
         async with rig.plugin(host) as second:
-            await fingerprint(second, Health.HEALTHY)
+            await second.fingerprint(Health.HEALTHY)
             await rig.until("the old one is gone", lambda: old not in pids())
             await second.client.recover(started.handle)
             seen = host.task(spec.id)

@@ -15,7 +15,7 @@ import pytest
 
 import rig
 from jail_driver.agent.stub import PluginError
-from jail_driver.model import Fingerprint, Health
+from jail_driver.model import Health
 from nomad.system import pids, rooted_below
 
 pytestmark = [rig.needs_root, pytest.mark.timeout(180)]
@@ -121,15 +121,6 @@ TAKEN = {
 }
 
 
-async def fingerprint(plugin: rig.Plugin, health: Health) -> Fingerprint:
-    """Wait for a fingerprint of this health."""
-    async with asyncio.timeout(60):
-        async for seen in plugin.client.fingerprints():
-            if seen.health is health:
-                return seen
-    raise AssertionError(f"never {health.name}")
-
-
 @pytest.mark.parametrize(("take", "reason"), TAKEN.values(), ids=TAKEN)
 def test_a_running_task_ends_meanwhile(
     host: rig.Host, take: Callable[[rig.Host, int], AbstractContextManager[None]], reason: str
@@ -149,7 +140,7 @@ def test_a_running_task_ends_meanwhile(
             with take(host, plugin.process.pid):
                 with pytest.raises(PluginError):
                     await asyncio.wait_for(plugin.client.start(other), 60)
-                seen = await fingerprint(plugin, Health.UNHEALTHY)
+                seen = await plugin.fingerprint(Health.UNHEALTHY)
                 assert reason in seen.description
                 assert main.pid in rooted_below(host.base)
                 Path(spec.alloc_dir, "alloc/end").touch()
@@ -159,7 +150,7 @@ def test_a_running_task_ends_meanwhile(
                 assert plugin.process.status is None
             result = await asyncio.wait_for(waiting, 60)
             assert (result.exit_code, result.signal, result.error) == (7, 0, "")
-            await fingerprint(plugin, Health.HEALTHY)
+            await plugin.fingerprint(Health.HEALTHY)
             assert Path(spec.alloc_dir, "alloc/runs").read_text() == "once\n"
             await plugin.client.destroy(spec.id)
             await plugin.client.destroy(other.id, force=True)
@@ -185,12 +176,12 @@ def test_a_read_only_state_directory_at_the_start(host: rig.Host) -> None:
         await first.kill()
         with read_only(host, 0):
             second = await rig.launch(host)
-            seen = await fingerprint(second, Health.UNHEALTHY)
+            seen = await second.fingerprint(Health.UNHEALTHY)
             assert "Read-only" in seen.description or "readonly" in seen.description
             assert main is not None
             assert main.pid in rooted_below(host.base)
         try:
-            await fingerprint(second, Health.HEALTHY)
+            await second.fingerprint(Health.HEALTHY)
             await second.client.recover(started.handle)
             assert host.task(spec.id).main == main
             await second.client.destroy(spec.id, force=True)
@@ -199,15 +190,6 @@ def test_a_read_only_state_directory_at_the_start(host: rig.Host) -> None:
         host.wait_clean(before)
 
     asyncio.run(scenario())
-
-
-def impatient(seconds: float) -> tuple[str, ...]:
-    """How a plugin is run whose event loop may not stand still for long."""
-    code = (
-        f"import runpy; from jail_driver.plugin import watchdog; watchdog.MOST_S = {seconds};"
-        "runpy.run_module('jail_driver', run_name='__main__', alter_sys=True)"
-    )
-    return (rig.PLUGIN[0], "-c", code)
 
 
 def test_out_of_memory(host: rig.Host) -> None:
@@ -221,7 +203,9 @@ def test_out_of_memory(host: rig.Host) -> None:
         loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
         spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {loop}"})
         others = [host.spec({"Exec_start": "sleep 300", "Mount_devfs": True}) for _ in range(8)]
-        first = await rig.launch(host, argv=impatient(3))
+        first = await rig.launch(
+            host, argv=rig.changed("from jail_driver.plugin import watchdog; watchdog.MOST_S = 3")
+        )
         started = await first.start(spec)
         await rig.until("main is inside", Path(spec.alloc_dir, "alloc/runs").exists)
         main = host.task(spec.id).main

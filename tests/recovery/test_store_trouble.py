@@ -12,7 +12,7 @@ import pytest
 
 import rig
 from jail_driver.agent.stub import PluginError
-from jail_driver.model import Fingerprint, Health
+from jail_driver.model import Health
 from nomad.system import rooted_below
 
 pytestmark = [rig.needs_root, pytest.mark.timeout(120)]
@@ -46,15 +46,6 @@ def fill(host: rig.Host) -> Path:
     return filler
 
 
-async def fingerprint(plugin: rig.Plugin, health: Health) -> Fingerprint:
-    """Wait for a fingerprint of this health."""
-    async with asyncio.timeout(60):
-        async for seen in plugin.client.fingerprints():
-            if seen.health is health:
-                return seen
-    raise AssertionError(f"never {health.name}")
-
-
 def test_a_full_disk(host: rig.Host) -> None:
     """No task starts, the running one goes on, its end is told truly once there is room again."""
 
@@ -67,7 +58,7 @@ def test_a_full_disk(host: rig.Host) -> None:
             filler = fill(host)
             with pytest.raises(PluginError):
                 await plugin.start(host.spec({"Exec_start": "true"}))
-            seen = await fingerprint(plugin, Health.UNHEALTHY)
+            seen = await plugin.fingerprint(Health.UNHEALTHY)
             assert "full" in seen.description or "space" in seen.description
             assert rooted_below(host.base)
             Path(spec.alloc_dir, "alloc/end").touch()
@@ -77,7 +68,7 @@ def test_a_full_disk(host: rig.Host) -> None:
             result = await asyncio.wait_for(waiting, 60)
             assert (result.exit_code, result.error) == (7, "")
             await plugin.client.destroy(spec.id)
-            await fingerprint(plugin, Health.HEALTHY)
+            await plugin.fingerprint(Health.HEALTHY)
 
     asyncio.run(scenario())
 
@@ -98,14 +89,14 @@ def test_a_damaged_database(host: rig.Host) -> None:
             path.unlink()
         (host.state / "events.db").write_bytes(b"this is no database, whatever its name says" * 100)
         async with rig.plugin(host) as plugin:
-            seen = await fingerprint(plugin, Health.UNHEALTHY)
+            seen = await plugin.fingerprint(Health.UNHEALTHY)
             assert "events.db" in seen.description
             assert rooted_below(host.base)
             Path(spec.alloc_dir, "alloc/end").touch()
             await rig.until("main has ended", lambda: not rooted_below(host.base))
             for path, content in kept.items():
                 path.write_bytes(content)
-            await fingerprint(plugin, Health.HEALTHY)
+            await plugin.fingerprint(Health.HEALTHY)
             await plugin.client.recover(started.handle)
             result = await asyncio.wait_for(plugin.client.wait(spec.id), 60)
             assert (result.exit_code, result.error) == (7, "")
@@ -123,9 +114,9 @@ def test_a_missing_state_directory_comes_back(host: rig.Host) -> None:
         host.state.rmdir()
         host.state.write_text("a file")
         async with rig.plugin(host) as plugin:
-            seen = await fingerprint(plugin, Health.UNHEALTHY)
+            seen = await plugin.fingerprint(Health.UNHEALTHY)
             assert str(host.state) in seen.description
             host.state.unlink()
-            await fingerprint(plugin, Health.HEALTHY)
+            await plugin.fingerprint(Health.HEALTHY)
 
     asyncio.run(scenario())

@@ -18,10 +18,7 @@ import rig
 from jail_driver.host.exits import Exits
 
 DRIVER = Path(__file__).resolve().parents[2] / "driver"
-BLIND = (
-    "import runpy; from jail_driver.host import exits; exits._witness = lambda: None;"
-    "runpy.run_module('jail_driver', run_name='__main__', alter_sys=True)"
-)
+BLIND = rig.changed("from jail_driver.host import exits; exits._witness = lambda: None")
 PWAIT = f"""#!{sys.executable}
 import os, sys, time
 sys.path.insert(0, {str(DRIVER)!r})
@@ -68,7 +65,7 @@ def test_main_ends_later(host: rig.Host, by_itself: bool, end: tuple[int, int]) 
         before = host.snapshot()
         loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
         spec = host.spec({"Exec_start": f"touch /alloc/up; {loop}", "Exec_prestop": "sleep 1"})
-        async with rig.plugin(host, argv=(rig.PLUGIN[0], "-c", BLIND)) as plugin:
+        async with rig.plugin(host, argv=BLIND) as plugin:
             await plugin.start(spec)
             await rig.until("main is inside", Path(spec.alloc_dir, "alloc/up").exists)
             supervisor = host.task(spec.id).supervisor
