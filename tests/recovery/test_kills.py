@@ -82,6 +82,31 @@ def test_a_task_that_ended_while_no_plugin_lived(
     asyncio.run(scenario())
 
 
+def test_a_destroyed_task_that_nomad_asks_for_again(host: rig.Host) -> None:
+    """The agent died before it had noted the task's end: it hears the same end once more, and runs nothing again."""
+
+    async def scenario() -> None:
+        before = host.snapshot()
+        spec = host.spec({"Exec_start": "echo done; exit 4"})
+        first = await rig.launch(host)
+        started = await first.start(spec)
+        assert (await asyncio.wait_for(first.client.wait(spec.id), 20)).exit_code == 4
+        await first.client.destroy(spec.id)
+        await first.kill()
+        async with rig.plugin(host) as second:
+            for _ in range(2):
+                with pytest.raises(PluginError, match="no task"):
+                    await second.client.wait(spec.id)
+                await second.client.recover(started.handle)
+                result = await asyncio.wait_for(second.client.wait(spec.id), 20)
+                assert (result.exit_code, result.signal, result.error) == (4, 0, "")
+                assert (await second.client.inspect(spec.id)).result.exit_code == 4
+                await second.client.destroy(spec.id)
+        host.wait_clean(before)
+
+    asyncio.run(scenario())
+
+
 def test_the_kernel_tells_what_a_killed_supervisor_knew(host: rig.Host) -> None:
     """Main is killed in its jail, for want of a supervisor: that is its true end; nothing stays behind."""
 
