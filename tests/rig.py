@@ -21,7 +21,7 @@ import pytest
 
 from jail_driver.agent.client import DriverClient
 from jail_driver.agent.process import PluginProcess
-from jail_driver.model import Fingerprint, Health, Resources, StartedTask, TaskSpec
+from jail_driver.model import ExitResult, Fingerprint, Health, Resources, StartedTask, TaskSpec
 from jail_state.core.events import Recorded
 from jail_state.core.task import Task, replay
 from jail_state.store.readonly import ReadOnlyStore
@@ -81,6 +81,12 @@ class Host:
     def barriers(self, *barriers: Mapping[str, Any]) -> None:
         """Make the stand-ins stop where a test wants it."""
         self.settings(barriers=barriers)
+
+    def kill_supervisor(self, task_id: str) -> None:
+        """Does kill -9 of a task's supervisor."""
+        supervisor = self.task(task_id).supervisor
+        assert supervisor is not None
+        os.kill(supervisor.pid, signal.SIGKILL)
 
     def reboot(self) -> None:
         """Do to the host what a reboot does: processes, mounts, jails, limits, addresses go, the boot is another."""
@@ -253,3 +259,12 @@ async def launch(where: Host, *, argv: Sequence[str] = PLUGIN, **options: Any) -
 async def until(what: str, look: Callable[[], T | None], timeout_s: float = 20.0) -> T:
     """Look until there is something to see, without stopping the loop."""
     return await asyncio.to_thread(eventually, what, look, timeout_s)
+
+
+def assert_told(result: ExitResult, told: bool, end: tuple[int, int]) -> None:  # noqa: FBT001  # a fact of the host
+    """Main's end (exit code, signal) is the true one where somebody can tell it; else it is said to be unknown."""
+    if told:
+        assert (result.exit_code, result.signal, result.error) == (*end, "")
+    else:
+        assert result.exit_code == -1
+        assert "unknown" in result.error

@@ -64,3 +64,8 @@ class UnavailableError(DriverError):
 
 class UnsupportedError(DriverError):
     """An RPC that this driver does not offer; the text says what to use instead."""
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says of itself: the system's words where there are some, without number and path."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)

@@ -8,9 +8,9 @@ from typing import Any
 
 from jail_driver.host.command import Completed
 from jail_driver.host.freebsd import FreeBSDHost
-from jail_driver.host.tools import _EXTRAS, _HOMES, Tools
+from jail_driver.host.tools import _HOMES, EXTRAS, Tools
 
-NATIVE = Tools(path_directory=None, **{name: f"{home}/{name}" for name, home in (_HOMES | _EXTRAS).items()})
+NATIVE = Tools(path_directory=None, **{name: f"{home}/{name}" for name, home in (_HOMES | EXTRAS).items()})
 
 
 class Replay:

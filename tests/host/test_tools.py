@@ -55,7 +55,7 @@ class Unused:
 
 def test_each_tool_has_its_place() -> None:
     """The table of places and the fields are one list."""
-    listed = set(tools._HOMES) | set(tools._EXTRAS) | {"path_directory", "sh", "devd_pipe"}
+    listed = set(tools._HOMES) | set(tools.EXTRAS) | {"path_directory", "sh", "devd_pipe"}
     assert listed == {field.name for field in dataclasses.fields(Tools)}
 
 

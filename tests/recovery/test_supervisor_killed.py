@@ -6,8 +6,6 @@ As under a Linux Python on FreeBSD. On Linux a pwait is made from what a kernel 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,19 +66,13 @@ def test_main_ends_later(host: rig.Host, by_itself: bool, end: tuple[int, int]) 
         async with rig.plugin(host, argv=BLIND) as plugin:
             await plugin.start(spec)
             await rig.until("main is inside", Path(spec.alloc_dir, "alloc/up").exists)
-            supervisor = host.task(spec.id).supervisor
-            assert supervisor is not None
             assert waiters(host) == []
-            os.kill(supervisor.pid, signal.SIGKILL)
+            host.kill_supervisor(spec.id)
             await rig.until("the teardown", lambda: "exec.prestop[0]" in host.task(spec.id).records)
             if by_itself:
                 Path(spec.alloc_dir, "alloc/end").touch()
             result = await asyncio.wait_for(plugin.client.wait(spec.id), 30)
-            if (host.tools / "pwait").exists():
-                assert (result.exit_code, result.signal, result.error) == (*end, "")
-            else:
-                assert result.exit_code == -1
-                assert "unknown" in result.error
+            rig.assert_told(result, (host.tools / "pwait").exists(), end)
             await plugin.client.destroy(spec.id)
             assert waiters(host) == []
         host.wait_clean(before)

@@ -1,8 +1,8 @@
 """The part of the key table that the kernel answers for: jail(8)'s core and module parameters.
 
 Sources: jail(8) and sys/kern/kern_jail.c of FreeBSD 12 to 15, and the list that ``sysctl -N
-security.jail.param`` prints on 15.1, where each bound was tried. ``since`` is for error texts only: what counts is what the running
-kernel lists.
+security.jail.param`` prints on 15.1, where each bound was tried. ``since`` is for error texts only: what
+counts is what the running kernel lists.
 """
 
 from __future__ import annotations

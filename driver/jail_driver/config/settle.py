@@ -18,7 +18,7 @@ from jail_driver.config import policy
 from jail_driver.config.kinds import Problems, shown
 from jail_driver.config.model import AddressWanted, JailConfig
 from jail_driver.config.mounts import read_fstab
-from jail_driver.errors import ConfigError, HostError
+from jail_driver.errors import ConfigError, HostError, reason
 
 _FSTAB_BYTES = 1 << 20
 _FSTAB_REMEDY = "name an fstab(5) file of this host, or write its lines as Mount"
@@ -105,8 +105,7 @@ def _asking(what: str, remedy: str, failures: list[HostError]) -> Iterator[None]
     try:
         yield
     except (OSError, UnicodeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        failures.append(HostError(what, f"{why}; {remedy}"))
+        failures.append(HostError(what, f"{reason(error)}; {remedy}"))
 
 
 def _with_addresses(config: JailConfig, addresses: Sequence[str]) -> JailConfig:

@@ -20,7 +20,7 @@ from jail_driver.engine.environment import BASE_PATH, choose_user, inside_comman
 from jail_driver.engine.exec_pumps import converse
 from jail_driver.engine.lookup import find_program, resolve_inside
 from jail_driver.engine.steps.process import reach
-from jail_driver.errors import ConfigError, DriverError, HostError
+from jail_driver.errors import ConfigError, DriverError, HostError, reason
 from jail_driver.host import session as sessions
 from jail_driver.model import ExecOutcome, ExitResult
 from jail_state.core.lifecycle import State
@@ -118,8 +118,7 @@ async def stream(actor: TaskActor, argv: Sequence[str], *, tty: bool, stream: Ex
 
 def _not_run(error: OSError | RuntimeError) -> DriverError:
     """Return what to say of a command that could not be started: no descriptors, no processes, too much text."""
-    why = (error.strerror if isinstance(error, OSError) else "") or str(error)
-    return DriverError(f"cannot run a command in the task: {why}")
+    return DriverError(f"cannot run a command in the task: {reason(error)}")
 
 
 async def prepare(actor: TaskActor, argv: Sequence[str], *, tty: bool) -> Prepared:

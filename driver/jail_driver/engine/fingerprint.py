@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jail_driver import log
 from jail_driver.errors import DriverError, UnavailableError
-from jail_driver.host.tools import Tools
+from jail_driver.host.tools import EXTRAS, Tools
 from jail_driver.model import Attribute, Fingerprint, Health
 from jail_driver.supervisor import procid
 from jail_driver.version import __version__
@@ -29,7 +29,7 @@ AGAIN_S = 5.0
 """Between looks while something is wrong, so that it heals soon after its cause."""
 
 _PREFIX = "driver.jail-task-driver"
-_OPTIONAL = frozenset({"path_directory", "devd_pipe", "setfib", "zfs", "pwait"})
+_OPTIONAL = frozenset({"path_directory", "devd_pipe", *EXTRAS})
 _FEATURES = {"vnet": "vnet", "zfs": "allow.mount.zfs", "linux": "linux"}
 """Attributes for constraints, by the jail parameter that a kernel has which can do it."""
 

@@ -27,9 +27,7 @@ async def watch_supervisor(work: TaskWork) -> None:
     Where the supervisor is gone without a record, the kernel may tell main's status; else nobody knows it, and
     that is said, never 0.
     """
-    main = work.task.main
-    if main is not None:
-        work.runtime.exits.watch(ProcessId(main.pid, main.started_ticks, main.boot_id))
+    _witness_main(work, alone=False)
     backoff = Backoff(_AGAIN_S, _AGAIN_MOST_S)
     while True:
         try:
@@ -48,10 +46,16 @@ async def watch_supervisor(work: TaskWork) -> None:
         await backoff.pause()
 
 
+def _witness_main(work: TaskWork, *, alone: bool) -> None:
+    main = work.task.main
+    if main is not None:
+        work.runtime.exits.watch(ProcessId(main.pid, main.started_ticks, main.boot_id), alone=alone)
+
+
 async def _conclude(work: TaskWork, record: ExitRecord | MainEnd | None) -> None:
-    if record is None and (main := work.task.main) is not None:
+    if record is None:
         # Before the teardown ends it: from now on only the kernel can tell.
-        work.runtime.exits.watch(ProcessId(main.pid, main.started_ticks, main.boot_id), alone=True)
+        _witness_main(work, alone=True)
     exited = exited_of(record) if record is not None else exited_by_kernel(work.context)
     if exited is None:
         await work.apply(cmd.Lose("its supervisor is gone and left no exit record", jail=False))

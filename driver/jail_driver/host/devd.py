@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jail_driver import log
+from jail_driver.errors import reason
 
 _log = log.get("host")
 _DEVCTL = "/dev/devctl"
@@ -107,7 +108,7 @@ class KernelEvents:
             self._fd = self._open()
             asyncio.get_running_loop().add_reader(self._fd, self._read)
         except OSError as error:
-            self._drop(str(error.strerror or error))
+            self._drop(reason(error))
             return False
         self.why_not = ""
         self._on_change(connected=True)
@@ -137,7 +138,7 @@ class KernelEvents:
             except BlockingIOError:
                 return
             except OSError as error:
-                self._drop(error.strerror or str(error))
+                self._drop(reason(error))
                 return
             if not data:
                 self._drop("devd ended")

@@ -96,9 +96,11 @@ def has_begun(lock: Path) -> bool:
 
 
 def record(fd: int, pid: int) -> None:
-    """Notes which process runs, for ``wait_in_flight``; a full disk costs only the ability to kill it."""
+    """Notes which process runs, for ``wait_in_flight``; a full disk costs only the ability to kill it.
+
+    The file is empty: ``begin`` came before.
+    """
     with contextlib.suppress(OSError, ValueError):
-        os.ftruncate(fd, 0)
         note = {"pid": pid, "started_ticks": procid.newborn_id(pid, "").started_ticks}
         os.pwrite(fd, json.dumps(note).encode(), 0)
 

@@ -99,7 +99,7 @@ class HostCommands:
         self._tools = tools
         self._runner = runner or CommandRunner()
         self._slots = Slots()
-        self._values: dict[str, Listing[Completed]] = {}
+        self._shared_looks: dict[tuple[str, ...], Listing[Completed]] = {}
 
     async def _look(self, *argv: str) -> Completed:
         """Runs a command that changes nothing; its whole output is kept."""
@@ -108,10 +108,13 @@ class HostCommands:
                 argv, timeout_s=_TIMEOUT_S, output_limit_bytes=_LISTING_BYTES, kill_on_cancel=True
             )
 
+    async def _look_once(self, *argv: str) -> Completed:
+        """Looks once for everybody who waits for the same; for commands of which there are only a few."""
+        return await self._shared_looks.setdefault(argv, Listing(partial(self._look, *argv))).get()
+
     async def _sysctl(self, flag: str, name: str) -> Completed:
-        """Reads sysctl(8) once for everybody who waits for the same name."""
-        look = partial(self._look, self._tools.sysctl, flag, name)
-        return await self._values.setdefault(name, Listing(look)).get()
+        """Reads sysctl(8), once for everybody who waits for the same name."""
+        return await self._look_once(self._tools.sysctl, flag, name)
 
     async def _change(self, *argv: str, lock: Path | None) -> Completed:
         """Runs a command that changes the host."""

@@ -38,7 +38,7 @@ _HOMES = {
     "route": "/sbin",
 }
 """Where hier(7) puts them; /rescue (rescue(8)) has statically linked copies of some."""
-_EXTRAS = {"setfib": "/usr/sbin", "zfs": "/sbin", "pwait": "/bin"}
+EXTRAS = {"setfib": "/usr/sbin", "zfs": "/sbin", "pwait": "/bin"}
 """Programs that only some hosts have: a job that needs one is refused by name where it is missing."""
 _DEVD_PIPE = "devd.seqpacket.pipe"
 _DEVD_HOME = "/var/run"
@@ -123,13 +123,13 @@ def in_directory(directory: Path) -> Tools:
     for program in programs.values():
         if not (program.is_file() and os.access(program, os.X_OK)):
             raise ToolsError("jail_tools", f"{program} is missing or not executable")
-    extras = {name: directory / name for name in _EXTRAS if os.access(directory / name, os.X_OK)}
+    extras = {name: directory / name for name in EXTRAS if os.access(directory / name, os.X_OK)}
     found = {name: str(path) for name, path in (programs | extras).items()}
     return Tools(path_directory=directory, devd_pipe=str(directory / _DEVD_PIPE), **found)
 
 
 def _native() -> Mapping[str, str]:
-    extras = {name: f"{home}/{name}" for name, home in _EXTRAS.items() if _is_freebsd(Path(home, name))}
+    extras = {name: f"{home}/{name}" for name, home in EXTRAS.items() if _is_freebsd(Path(home, name))}
     return {name: str(_native_program(name, Path(home))) for name, home in _HOMES.items()} | extras
 
 

@@ -56,7 +56,7 @@ class VnetCommands(AddressCommands):
 
     async def has_device_rules(self, ruleset: int) -> bool:
         """See ``JailHost``: ``devfs rule -s N show`` (devfs(8)), which prints nothing for a set that is not there."""
-        done = await self._look(self._tools.devfs, "rule", "-s", str(ruleset), "show")
+        done = await self._look_once(self._tools.devfs, "rule", "-s", str(ruleset), "show")
         return bool(done.check(f"list the rules of devfs ruleset {ruleset}").stdout.strip())
 
     async def show_device(self, target: Path, path: str, *, lock: Path | None = None) -> None:
