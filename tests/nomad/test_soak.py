@@ -29,6 +29,8 @@ ROUNDS = int(os.environ.get("SWEEP_ROUNDS", "3"))
 SERVICES, BATCHES = 12, 8
 _HASTY = 0.3
 """How often a start is under way when the kill comes."""
+_ANSWER_S = 0.3
+"""The journal has a recovery this much before Nomad has the answer, at most."""
 _LOOP = "while [ ! -e /alloc/end ]; do sleep 0.3; done"
 
 pytestmark = [
@@ -82,18 +84,32 @@ def recoveries(agent: Agent) -> dict[str, int]:
     }
 
 
-def wait_recovered(agent: Agent, services: list[Allocation], before: dict[str, int]) -> None:
-    """Wait until Nomad has all services back.
+def wait_recovered(agent: Agent, allocations: list[Allocation], before: dict[str, int]) -> None:
+    """Wait until Nomad has its tasks back, or knows their end.
 
     Nomad tries that once: where the next plugin dies before it, Nomad itself gives the task up.
     """
-    streams = [stream for stream in before if any(stream.startswith(one.id) for one in services)]
+    streams = {stream: one for stream in before for one in allocations if stream.startswith(one.id)}
 
     def back() -> bool:
         now = recoveries(agent)
-        return all(now[stream] > before[stream] for stream in streams)
+        waited = [stream for stream in streams if now.get(stream, 0) <= before[stream]]
+        return all(is_dead(streams[stream]) for stream in waited)
 
     eventually("Nomad has its tasks back", back, timeout_s=60, every_s=0.2)
+    time.sleep(_ANSWER_S)
+
+
+def is_dead(allocation: Allocation) -> bool:
+    """Whether Nomad knows that its task has ended."""
+    seen = allocation.task()
+    return seen is not None and seen.state == "dead"
+
+
+def told(agent: Agent, allocation: Allocation) -> str:
+    """All that is known of an allocation, for a failing test's message."""
+    lines = [line for line in agent.log().splitlines() if allocation.id in line]
+    return allocation.describe() + "\n" + "\n".join(line[:400] for line in lines[-80:])
 
 
 KILLS: tuple[Callable[[Agent], None], ...] = (kill_plugin, kill_plugin, kill_agent, kill_both)
@@ -102,8 +118,8 @@ KILLS: tuple[Callable[[Agent], None], ...] = (kill_plugin, kill_plugin, kill_age
 def check_service(agent: Agent, allocation: Allocation) -> None:
     """It runs, nobody restarted it, and its main ran once."""
     seen = allocation.wait("running")
-    assert (seen.restarts, seen.failed) == (0, False), seen.messages
-    assert len((data(agent, allocation) / "runs").read_text().split()) == 1, seen.messages
+    assert (seen.restarts, seen.failed) == (0, False), told(agent, allocation)
+    assert len((data(agent, allocation) / "runs").read_text().split()) == 1, told(agent, allocation)
 
 
 def has_begun(batch: Batch) -> bool:
@@ -117,8 +133,7 @@ def wait_begun(agent: Agent, batch: Batch) -> None:
     try:
         eventually("a batch task's start", lambda: has_begun(batch))
     except AssertionError as error:
-        known = f"{batch.allocation.describe()}\n{agent.log()[-6000:]}"
-        raise AssertionError(f"{error}: {batch}\n{known}") from None
+        raise AssertionError(f"{error}: {batch}\n{told(agent, batch.allocation)}") from None
 
 
 def check_batch(agent: Agent, batch: Batch) -> bool:
@@ -129,18 +144,18 @@ def check_batch(agent: Agent, batch: Batch) -> bool:
     terminated = seen.event("Terminated")
     if terminated is None and not batch.settled:
         # Killed in the middle of StartTask: Nomad itself may give up before the next plugin is there.
-        assert "driver exited unexpectedly" in seen.messages, seen.messages
+        assert "driver exited unexpectedly" in seen.messages, told(agent, batch.allocation)
         return True
-    assert terminated is not None, seen.messages
-    assert (terminated["ExitCode"], terminated["Signal"]) == (batch.code, 0), seen.messages
-    assert seen.restarts == 0, seen.messages
+    assert terminated is not None, told(agent, batch.allocation)
+    assert (terminated["ExitCode"], terminated["Signal"]) == (batch.code, 0), told(agent, batch.allocation)
+    assert seen.restarts == 0, told(agent, batch.allocation)
     runs = (data(agent, batch.allocation) / "runs").read_text().split()
     # An agent that dies in the middle of StartTask knows nothing of it, and starts the task under a new id;
     # the older one is fenced first.
     starts = (
         1 if batch.settled else len([one for one in recoveries(agent) if one.startswith(batch.allocation.id)])
     )
-    assert len(runs) <= starts, seen.messages
+    assert len(runs) <= starts, told(agent, batch.allocation)
     return True
 
 
@@ -166,7 +181,7 @@ def test_random_kills(agent: Agent) -> None:
         before_kill = recoveries(agent)
         kill(agent)
         agent.wait_healthy()
-        wait_recovered(agent, services, before_kill)
+        wait_recovered(agent, [*services, *(one.allocation for one in batches if one.settled)], before_kill)
         done[kill.__name__] += 1
         for allocation in services:
             check_service(agent, allocation)

@@ -56,8 +56,9 @@ def test_a_full_disk(host: rig.Host) -> None:
             await plugin.start(spec)
             await rig.until("main is up", Path(spec.alloc_dir, "alloc/up").exists)
             filler = fill(host)
-            with pytest.raises(PluginError):
+            with pytest.raises(PluginError, match=r"free some space") as refused:
                 await plugin.start(host.spec({"Exec_start": "true"}))
+            assert refused.value.recoverable
             seen = await plugin.fingerprint(Health.UNHEALTHY)
             assert "full" in seen.description or "space" in seen.description
             assert rooted_below(host.base)
@@ -69,6 +70,52 @@ def test_a_full_disk(host: rig.Host) -> None:
             assert (result.exit_code, result.error) == (7, "")
             await plugin.client.destroy(spec.id)
             await plugin.fingerprint(Health.HEALTHY)
+
+    asyncio.run(scenario())
+
+
+def test_tasks_are_given_back_while_the_disk_is_full(host: rig.Host) -> None:
+    """An agent that asks for a running task is told yes: after an error it would run the task a second time."""
+
+    async def scenario() -> None:
+        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        spec = host.spec({"Exec_start": f"echo up >> /alloc/up; {loop}"})
+        first = await rig.launch(host)
+        started = await first.start(spec)
+        await rig.until("main is up", Path(spec.alloc_dir, "alloc/up").exists)
+        filler = fill(host)
+        await first.client.recover(started.handle)
+        await first.kill()
+        async with rig.plugin(host) as second:
+            await second.client.recover(started.handle)
+            filler.unlink()
+            Path(spec.alloc_dir, "alloc/end").touch()
+            result = await asyncio.wait_for(second.client.wait(spec.id), 60)
+            assert (result.exit_code, result.error) == (7, "")
+            assert Path(spec.alloc_dir, "alloc/up").read_text() == "up\n"
+            await second.client.destroy(spec.id)
+
+    asyncio.run(scenario())
+
+
+def test_a_stop_is_carried_out_once_there_is_room(host: rig.Host) -> None:
+    """Nomad asks five times and then never again: the driver keeps on where it cannot write down what it was asked."""
+
+    async def scenario() -> None:
+        spec = host.spec({"Exec_start": "touch /alloc/up; exec sleep 600"})
+        async with rig.plugin(host) as plugin:
+            await plugin.start(spec)
+            await rig.until("main is up", Path(spec.alloc_dir, "alloc/up").exists)
+            filler = fill(host)
+            stopping = asyncio.create_task(plugin.client.stop(spec.id, timeout_s=5, signal="SIGTERM"))
+            await asyncio.sleep(3)
+            assert not stopping.done()
+            assert rooted_below(host.base)
+            filler.unlink()
+            await asyncio.wait_for(stopping, 30)
+            result = await asyncio.wait_for(plugin.client.wait(spec.id), 30)
+            assert (result.exit_code, result.signal) == (143, 15)
+            await plugin.client.destroy(spec.id)
 
     asyncio.run(scenario())
 

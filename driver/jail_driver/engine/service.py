@@ -20,6 +20,7 @@ from jail_driver.engine.node import Node
 from jail_driver.engine.once import Once
 from jail_driver.engine.opening import open_node
 from jail_driver.engine.orphans import undo_orphans
+from jail_driver.engine.past import Past
 from jail_driver.engine.recovery import recover_all
 from jail_driver.engine.results import exit_result, handle_of, network_of, status_of, task_id_of
 from jail_driver.engine.runtime import Runtime
@@ -42,7 +43,7 @@ from jail_state.core import commands as cmd
 from jail_state.core import events as ev
 from jail_state.core.errors import CoreError
 from jail_state.core.lifecycle import State, Trigger
-from jail_state.core.task import Task, replay
+from jail_state.core.task import Task
 from jail_state.store.errors import StoreError
 
 _log = log.get("service")
@@ -66,8 +67,7 @@ class JailDriver:
         self._options: PluginOptions | None = None
         self._node = Once(self._open)
         self._stats: Stats | None = None
-        self._past: dict[str, Task] = {}
-        """Tasks that Nomad has destroyed, and asked for again."""
+        self._past = Past()
         self._starting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._changed = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -140,10 +140,10 @@ class JailDriver:
     async def recover(self, handle: Handle) -> None:
         """Take a task back; an ended one is fine: WaitTask gives its true result.
 
-        So is a destroyed one, for as long as its history is kept: an agent that dies between DestroyTask and noting
-        that the task is dead asks for it again, and would run it a second time after an error.
-        So is one that cannot be looked for now, because the state directory or a tool is missing: an error would
-        make Nomad start the task a second time beside itself (restoreHandle in its task_runner.go).
+        So is a destroyed one, for as long as its history is kept (past.py).
+        So is one that cannot be looked for now, because the state directory or a tool is missing, or whose recovery
+        cannot be noted on a full disk: an error would make Nomad start the task a second time beside itself
+        (restoreHandle in its task_runner.go).
         """
         try:
             task_id = task_id_of(handle)
@@ -156,14 +156,18 @@ class JailDriver:
             return
         actor = node.actors.get(task_id)
         if actor is None:
-            self._past[task_id] = await _past(node, task_id)
+            await self._past.recall(node, task_id)
             return
         actor.claimed = True
         try:
             await asyncio.wait_for(actor.recovered.wait(), _RECOVER_WAIT_S)
         except TimeoutError:
             _log.warning("still observing a task that Nomad asks for", task_id=task_id)
-        await actor.settle(lambda task: (ev.TaskRecovered(f"Nomad asked for it, it is {task.state}"),))
+        try:
+            await actor.settle(lambda task: (ev.TaskRecovered(f"Nomad asked for it, it is {task.state}"),))
+        except StoreError as error:
+            # Only a note is lost. After an error Nomad would end the task and run it again: a full disk may not cost that.
+            _log.warning("cannot note that Nomad asked for a task", task_id=task_id, error=str(error))
 
     def _actor(self, node: Node, task_id: str) -> TaskActor:
         actor = node.actors.get(task_id)
@@ -174,8 +178,8 @@ class JailDriver:
     async def wait(self, task_id: str) -> ExitResult:
         """Return once the task is stopped; repeatable until DestroyTask, and again after RecoverTask."""
         node = await self._ready()
-        if task_id in self._past:
-            return exit_result(self._past[task_id])
+        if (past := await self._past.of(node, task_id)) is not None:
+            return exit_result(past)
         actor = self._actor(node, task_id)
         actor.claimed = True
         return exit_result(await actor.until(State.STOPPED))
@@ -197,7 +201,7 @@ class JailDriver:
         node = await self._ready()
         actor = node.actors.get(task_id)
         if actor is None:
-            self._past.pop(task_id, None)
+            self._past.forget(task_id)
             return
         if actor.task.state is not State.STOPPED:
             if not force:
@@ -213,7 +217,8 @@ class JailDriver:
     async def inspect(self, task_id: str) -> TaskStatus:
         """Return state, times, result and attributes."""
         node = await self._ready()
-        return status_of(self._past.get(task_id) or self._actor(node, task_id).task)
+        past = await self._past.of(node, task_id)
+        return status_of(past or self._actor(node, task_id).task)
 
     async def signal(self, task_id: str, signal: str) -> None:
         """Send a signal by name to main, or to all if main has ended and the task lives on."""
@@ -270,16 +275,3 @@ class JailDriver:
                 await actor.close()
             node.runtime.evidence.close()
             await node.runtime.journal.close()
-
-
-async def _past(node: Node, task_id: str) -> Task:
-    """Return a task that is no more, as its history tells it.
-
-    Raises:
-        UnknownTaskError: there is no history of this id.
-        StoreError: it cannot be read.
-    """
-    history = await node.runtime.journal.read(task_id)
-    if not history:
-        raise UnknownTaskError(task_id)
-    return replay(history)

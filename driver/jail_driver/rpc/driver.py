@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jail_driver import errors, log, model
 from jail_driver.plugin.pb import driver_pb2 as pb
 from jail_driver.rpc import answers, convert, schema, status
 from jail_driver.rpc.exec_stream import GrpcExecStream, receive_setup
+from jail_state.store import errors as store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from grpc.aio import ServicerContext
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from jail_driver.rpc.about import About
     from jail_driver.rpc.work import Work
 
+T = TypeVar("T")
 SERVICE = pb.DESCRIPTOR.services_by_name["Driver"]
-RETRY_S = 1.0
+_RETRY_S = 1.0
+_NOT_NOW = (errors.UnavailableError, store.UnavailableError)
 logger = log.get("rpc")
 
 
@@ -99,17 +102,17 @@ class Driver:
             UnknownTaskError: no such task.
         """
         with self._activity.stream("WaitTask"):
-            while True:
-                try:
-                    return answers.waited(await self._work.service.wait(request.task_id))
-                except errors.UnavailableError as error:
-                    logger.warning("cannot tell now whether the task lives", error=str(error))
-                    await asyncio.sleep(RETRY_S)
+            return answers.waited(await _patiently(lambda: self._work.service.wait(request.task_id)))
 
     async def stop_task(self, request: pb.StopTaskRequest) -> pb.StopTaskResponse:
-        """Stops a task; unknown and ended ones are fine."""
-        stop = self._work.service.stop(
-            request.task_id, timeout_s=convert.seconds(request.timeout), signal=request.signal
+        """Stops a task; unknown and ended ones are fine.
+
+        Where the state directory or its disk does not serve, this goes on: Nomad tries a kill five times, in six
+        minutes, and then waits without end for a task that nobody stops (killTask in its task_runner.go).
+        """
+        timeout_s = convert.seconds(request.timeout)
+        stop = _patiently(
+            lambda: self._work.service.stop(request.task_id, timeout_s=timeout_s, signal=request.signal)
         )
         await self._work.finish(stop)
         return pb.StopTaskResponse()
@@ -181,3 +184,13 @@ class Driver:
     async def shutdown(self, _request: pb.ShutdownRequest) -> pb.ShutdownResponse:
         """Answers; tasks outlive the plugin, and go-plugin's controller ends the process next."""
         return pb.ShutdownResponse()
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until the driver can serve."""
+    while True:
+        try:
+            return await ask()
+        except _NOT_NOW as error:
+            logger.warning("cannot serve a task now, goes on trying", error=str(error))
+            await asyncio.sleep(_RETRY_S)

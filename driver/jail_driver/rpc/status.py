@@ -14,6 +14,7 @@ from google.protobuf import any_pb2
 
 from jail_driver import errors
 from jail_driver.plugin.pb import status_pb2, structs_pb2
+from jail_state.store import errors as store
 
 DETAILS_KEY = "grpc-status-details-bin"
 LONGEST_TEXT = 4000
@@ -40,6 +41,7 @@ TABLE: tuple[tuple[type[BaseException], Verdict], ...] = (
     (errors.UnknownTaskError, Verdict(grpc.StatusCode.NOT_FOUND, recoverable=False)),
     (errors.HandleError, Verdict(grpc.StatusCode.NOT_FOUND, recoverable=False)),
     (errors.UnavailableError, Verdict(grpc.StatusCode.FAILED_PRECONDITION, recoverable=True)),
+    (store.UnavailableError, Verdict(grpc.StatusCode.FAILED_PRECONDITION, recoverable=True)),
     (errors.UnsupportedError, Verdict(grpc.StatusCode.UNIMPLEMENTED, recoverable=False)),
     (errors.DriverError, Verdict(grpc.StatusCode.UNKNOWN, recoverable=False)),
     (Exception, Verdict(grpc.StatusCode.INTERNAL, recoverable=None)),
@@ -57,7 +59,7 @@ def verdict(error: Exception) -> Verdict:
 
 def is_expected(error: Exception) -> bool:
     """Tells the driver's own errors from defects, whose traceback belongs into the log."""
-    return isinstance(error, errors.DriverError)
+    return isinstance(error, (errors.DriverError, store.UnavailableError))
 
 
 def text(error: Exception) -> str:
