@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _HEADER_BYTES = 4
+_FD_SPACE = socket.CMSG_SPACE(4)
+"""Room for one descriptor with its padding. socket.recv_fds() leaves the padding out, and FreeBSD's kernel closes
+what it cannot hand over whole (sys/kern/uipc_syscalls.c, kern_recvit)."""
+_RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 _GO_FD = 3
 _MOST_FDS = 65536
 
@@ -56,15 +60,17 @@ def main() -> None:
 def receive(control: socket.socket) -> tuple[dict[str, Any], int] | None:
     """Reads one request and the descriptor that comes with it; None at the end of file."""
     try:
-        header, fds, _, _ = socket.recv_fds(control, _HEADER_BYTES, 1)
+        header, ancillary, _, _ = control.recvmsg(_HEADER_BYTES, _FD_SPACE)
         header += _exactly(control, _HEADER_BYTES - len(header)) if header else b""
+        fds = [data for level, kind, data in ancillary if (level, kind) == _RIGHTS]
         if not header or not fds:
             return None
+        go_fd = int.from_bytes(fds[0], sys.byteorder)
         request: dict[str, Any] = json.loads(_exactly(control, int.from_bytes(header, "big")))
     except (OSError, ValueError, EOFError):
         return None
-    os.set_inheritable(fds[0], False)
-    return request, fds[0]
+    os.set_inheritable(go_fd, False)
+    return request, go_fd
 
 
 def _exactly(control: socket.socket, size: int) -> bytes:
