@@ -32,15 +32,15 @@ def message_of(task: Task, event: ev.Event) -> str | None:  # noqa: C901, PLR091
             return f"left over after the teardown deadline, still being tried: {key}: {reason}"
         case ev.TeardownBegan(trigger=Trigger.LOST, reason=reason):
             return f"task lost: {reason}"
-        case ev.MainExited(unknown_because=reason) if reason:
-            return exit_sentence(event)
         case ev.MainExited(oom_killed=True):
             return exit_sentence(event)
         case ev.StopRequested(by=by) if by == FENCED:
             return f"fenced: {by} ends this one first"
         case ev.TaskRemoved(leftovers=leftovers):
+            # Said only now: until main is reaped the kernel may still tell what a killed supervisor did not.
+            unknown = "; exit status unknown" if task.exit is not None and task.exit.unknown_because else ""
             left = f"; left over and still being tried: {', '.join(leftovers)}" if leftovers else ""
-            return f"torn down ({task.reason}){left}"
+            return f"torn down ({task.reason}){unknown}{left}"
         case ev.TaskRecovered(how=how) if task.state is not State.RUNNING or how.startswith(REATTACHED):
             return f"recovered: {how}"
         case ev.NoticeGiven(text=text):
