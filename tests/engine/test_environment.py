@@ -98,6 +98,8 @@ def test_a_missing_program_is_found_before_anything_runs(root: Path) -> None:
         inside_command("jexec", 7, RunAs(ROOT, ""), ["/bin/nope"], {}, root)
     with pytest.raises(ConfigError, match="not found in the jail's PATH /bin"):
         inside_command("jexec", 7, RunAs(ROOT, ""), ["nope"], {"PATH": "/bin"}, root)
+    with pytest.raises(ConfigError, match=r'Exec_start = "exec": is built into sh\(1\), .*: end it with ";"'):
+        inside_command("jexec", 7, RunAs(ROOT, ""), ["exec", "prog"], {"PATH": "/bin"}, root)
 
 
 def test_a_user_needs_a_shell_and_is_told_so(root: Path) -> None:

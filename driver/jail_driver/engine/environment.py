@@ -19,6 +19,10 @@ from jail_driver.host import accounts
 BASE_PATH = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 _OVERWRITTEN = ("PATH", "HOME", "USER", "SHELL", "MAIL", "LANG", "MM_CHARSET", "BLOCKSIZE")
 _CARRIER = "JAIL_TASK_DRIVER_"
+_BUILT_IN = frozenset(
+    {".", ":", "cd", "eval", "exec", "exit", "export", "set", "trap", "ulimit", "umask", "unset"}
+)
+"""What sh(1) does itself and people write first in a command."""
 _FOR_THE_LINKER = re.compile(r"LD_[A-Za-z0-9_]*")
 _PASSWD_FIELDS = 7
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.]")
@@ -161,11 +165,7 @@ def inside_command(
         program = f"{work_dir}/{program}"
     _check_inside(root, work_dir, run_as, env)
     if find_program(root, program, env.get("PATH", BASE_PATH)) is None:
-        raise ConfigError(
-            f'Exec_start = "{program}": no such program in the jail'
-            if "/" in program
-            else f'Exec_start = "{program}": not found in the jail\'s PATH {env.get("PATH", BASE_PATH)}'
-        )
+        raise ConfigError(f'Exec_start = "{program}": {_why_missing(program, env)}')
     if work_dir:
         argv = ["/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", work_dir, *argv]
     hidden = _hidden(env, run_as)
@@ -182,6 +182,17 @@ def inside_command(
     restore = " ".join([*script, 'exec "$@"'])
     head = [jexec, *([run_as.flag, run_as.account.name] if run_as.flag else []), str(jid)]
     return [*head, "/bin/sh", "-c", restore, "sh", *argv], carried
+
+
+def _why_missing(program: str, env: Mapping[str, str]) -> str:
+    if "/" in program:
+        return "no such program in the jail"
+    if program in _BUILT_IN:
+        return (
+            "is built into sh(1), no program; as in jail(8) only text with a shell character goes to a shell: "
+            'end it with ";"'
+        )
+    return f"not found in the jail's PATH {env.get('PATH', BASE_PATH)}"
 
 
 def _hidden(env: Mapping[str, str], run_as: RunAs) -> tuple[str, ...]:
