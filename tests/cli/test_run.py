@@ -246,8 +246,10 @@ class TestOutcome:
 
     def test_a_task_that_ignores_the_signal(self, base: Path) -> None:
         """It is killed when its kill_timeout is over."""
-        demo = Demo(base, job_file(base, "\"trap '' TERM; echo up; while :; do sleep 0.1; done\""))
-        demo.wait_for("up")
+        demo = Demo(
+            base, job_file(base, "\"trap '' TERM; echo up-$((40 + 2)); while :; do sleep 0.1; done\"")
+        )
+        demo.wait_for("up-42")  # A temporary directory had "up" in its name once.
         demo.process.send_signal(signal.SIGTERM)
         assert demo.end() == 128 + 9, demo.text
 
