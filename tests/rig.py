@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 PLUGIN = (sys.executable, "-m", "jail_driver")
 """How the plugin is run."""
+UNTIL_TOLD = "while [ ! -e /alloc/end ]; do sleep 0.05; done"
+"""A command of a task that goes on until a test makes alloc/end in its allocation's directory."""
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/proc/self/mountinfo").exists() or shutil.which("ip") is None,

@@ -78,6 +78,11 @@ class Allocation:
         """The states and events of all tasks, for a failing test's message."""
         return "\n".join(f"{name}: {task.state}\n{task.messages}" for name, task in self.tasks().items())
 
+    def told(self) -> str:
+        """The same, and what agent and plugin last wrote of it."""
+        lines = [line for line in self.agent.log().splitlines() if self.id in line]
+        return self.describe() + "\n" + "\n".join(line[:400] for line in lines[-80:])
+
     def logs(self, *argv: str, task: str = "") -> str:
         """``nomad alloc logs``."""
         done = self.agent.cli("alloc", "logs", *argv, self.id, *([task] if task else []))

@@ -106,20 +106,14 @@ def is_dead(allocation: Allocation) -> bool:
     return seen is not None and seen.state == "dead"
 
 
-def told(agent: Agent, allocation: Allocation) -> str:
-    """All that is known of an allocation, for a failing test's message."""
-    lines = [line for line in agent.log().splitlines() if allocation.id in line]
-    return allocation.describe() + "\n" + "\n".join(line[:400] for line in lines[-80:])
-
-
 KILLS: tuple[Callable[[Agent], None], ...] = (kill_plugin, kill_plugin, kill_agent, kill_both)
 
 
 def check_service(agent: Agent, allocation: Allocation) -> None:
     """It runs, nobody restarted it, and its main ran once."""
     seen = allocation.wait("running")
-    assert (seen.restarts, seen.failed) == (0, False), told(agent, allocation)
-    assert len((data(agent, allocation) / "runs").read_text().split()) == 1, told(agent, allocation)
+    assert (seen.restarts, seen.failed) == (0, False), allocation.told()
+    assert len((data(agent, allocation) / "runs").read_text().split()) == 1, allocation.told()
 
 
 def has_begun(batch: Batch) -> bool:
@@ -128,12 +122,12 @@ def has_begun(batch: Batch) -> bool:
     return seen is not None and seen.state != "pending"
 
 
-def wait_begun(agent: Agent, batch: Batch) -> None:
+def wait_begun(batch: Batch) -> None:
     """Wait until Nomad knows that it runs, or has run; else say what it knows instead."""
     try:
         eventually("a batch task's start", lambda: has_begun(batch))
     except AssertionError as error:
-        raise AssertionError(f"{error}: {batch}\n{told(agent, batch.allocation)}") from None
+        raise AssertionError(f"{error}: {batch}\n{batch.allocation.told()}") from None
 
 
 def check_batch(agent: Agent, batch: Batch) -> bool:
@@ -144,18 +138,18 @@ def check_batch(agent: Agent, batch: Batch) -> bool:
     terminated = seen.event("Terminated")
     if terminated is None and not batch.settled:
         # Killed in the middle of StartTask: Nomad itself may give up before the next plugin is there.
-        assert "driver exited unexpectedly" in seen.messages, told(agent, batch.allocation)
+        assert "driver exited unexpectedly" in seen.messages, batch.allocation.told()
         return True
-    assert terminated is not None, told(agent, batch.allocation)
-    assert (terminated["ExitCode"], terminated["Signal"]) == (batch.code, 0), told(agent, batch.allocation)
-    assert seen.restarts == 0, told(agent, batch.allocation)
+    assert terminated is not None, batch.allocation.told()
+    assert (terminated["ExitCode"], terminated["Signal"]) == (batch.code, 0), batch.allocation.told()
+    assert seen.restarts == 0, batch.allocation.told()
     runs = (data(agent, batch.allocation) / "runs").read_text().split()
     # An agent that dies in the middle of StartTask knows nothing of it, and starts the task under a new id;
     # the older one is fenced first.
     starts = (
         1 if batch.settled else len([one for one in recoveries(agent) if one.startswith(batch.allocation.id)])
     )
-    assert len(runs) <= starts, told(agent, batch.allocation)
+    assert len(runs) <= starts, batch.allocation.told()
     return True
 
 
@@ -173,7 +167,7 @@ def test_random_kills(agent: Agent) -> None:
         eventually("main runs", (data(agent, allocation) / "runs").exists)
     for _ in range(ROUNDS):
         for batch in batches:
-            wait_begun(agent, batch)
+            wait_begun(batch)
         if chance.random() < _HASTY:
             batches.append(replace(start_batch(agent, chance), settled=False))
             time.sleep(chance.random())

@@ -74,7 +74,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(target=tasks, code=st.integers(0, 9))
     def start(self, code: int) -> Expected:
         """A task that waits until it may end."""
-        loop = f"while [ ! -e /alloc/end ]; do sleep 0.05; done; exit {code}"
+        loop = f"{rig.UNTIL_TOLD}; exit {code}"
         spec = self.host.spec({"Exec_start": f"trap 'exit {code}' TERM; echo run >> /alloc/runs; {loop}"})
         started = self.runner.run(self.plugin.start(spec))
         self.known.append(Expected(spec, code, started.handle))

@@ -67,7 +67,7 @@ def test_a_running_task_is_taken_back(host: rig.Host, content: bytes) -> None:
 
     async def scenario() -> None:
         before = host.snapshot()
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {loop}", "Exec_poststop": "true"})
         first = await rig.launch(host)
         started = await first.start(spec)

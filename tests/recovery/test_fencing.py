@@ -22,7 +22,7 @@ from jail_state.core.task import Task
 from nomad.system import pids, started_ticks
 
 pytestmark = [rig.needs_root, pytest.mark.timeout(120)]
-LOOP = "touch /alloc/up; while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+LOOP = f"touch /alloc/up; {rig.UNTIL_TOLD}; exit 7"
 
 
 @pytest.fixture

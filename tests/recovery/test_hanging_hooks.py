@@ -65,7 +65,7 @@ def test_one_that_hangs_when_the_plugin_dies(host: rig.Host) -> None:
         before = host.snapshot()
         spec = host.spec(
             {
-                "Exec_start": "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 5",
+                "Exec_start": f"{rig.UNTIL_TOLD}; exit 5",
                 "Exec_timeout": "2s",
             }
         )

@@ -129,7 +129,7 @@ def test_a_running_task_ends_meanwhile(
 
     async def scenario() -> None:
         before = host.snapshot()
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {loop}", "Exec_poststop": "true"})
         other = host.spec({"Exec_start": "sleep 300"})
         async with rig.plugin(host, teardown_deadline="5m") as plugin:
@@ -200,7 +200,7 @@ def test_out_of_memory(host: rig.Host) -> None:
 
     async def scenario() -> None:
         before = host.snapshot()
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {loop}"})
         others = [host.spec({"Exec_start": "sleep 300", "Mount_devfs": True}) for _ in range(8)]
         first = await rig.launch(

@@ -33,7 +33,7 @@ def test_a_running_task_outlives_the_plugin(host: rig.Host) -> None:
 
     async def scenario() -> None:
         before = host.snapshot()
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {loop}"})
         first = await rig.launch(host)
         started = await first.start(spec)
@@ -62,8 +62,7 @@ def test_a_task_that_ended_while_no_plugin_lived(
 
     async def scenario() -> None:
         before = host.snapshot()
-        wait = "while [ ! -e /alloc/end ]; do sleep 0.05; done"
-        spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {wait}; {command}"})
+        spec = host.spec({"Exec_start": f"echo once >> /alloc/runs; {rig.UNTIL_TOLD}; {command}"})
         first = await rig.launch(host)
         started = await first.start(spec)
         main = host.task(spec.id).main
@@ -129,8 +128,9 @@ def test_main_ends_by_itself_after_its_supervisor_was_killed(host: rig.Host) -> 
 
     async def scenario() -> None:
         before = host.snapshot()
-        stop = "while [ ! -e /alloc/end ]; do sleep 0.05; done"
-        spec = host.spec({"Exec_start": f"touch /alloc/up; {stop}; exit 7", "Exec_prestop": "sleep 2"})
+        spec = host.spec(
+            {"Exec_start": f"touch /alloc/up; {rig.UNTIL_TOLD}; exit 7", "Exec_prestop": "sleep 2"}
+        )
         async with rig.plugin(host) as plugin:
             await plugin.start(spec)
             await rig.until("main is inside", Path(spec.alloc_dir, "alloc/up").exists)

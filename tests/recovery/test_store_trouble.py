@@ -50,7 +50,7 @@ def test_a_full_disk(host: rig.Host) -> None:
     """No task starts, the running one goes on, its end is told truly once there is room again."""
 
     async def scenario() -> None:
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"touch /alloc/up; {loop}"})
         async with rig.plugin(host) as plugin:
             await plugin.start(spec)
@@ -78,7 +78,7 @@ def test_tasks_are_given_back_while_the_disk_is_full(host: rig.Host) -> None:
     """An agent that asks for a running task is told yes: after an error it would run the task a second time."""
 
     async def scenario() -> None:
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"echo up >> /alloc/up; {loop}"})
         first = await rig.launch(host)
         started = await first.start(spec)
@@ -125,7 +125,7 @@ def test_a_damaged_database(host: rig.Host) -> None:
 
     async def scenario() -> None:
         before = host.snapshot()
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"touch /alloc/up; {loop}"})
         first = await rig.launch(host)
         started = await first.start(spec)

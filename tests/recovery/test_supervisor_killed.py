@@ -61,7 +61,7 @@ def test_main_ends_later(host: rig.Host, by_itself: bool, end: tuple[int, int]) 
 
     async def scenario() -> None:
         before = host.snapshot()
-        loop = "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 7"
+        loop = f"{rig.UNTIL_TOLD}; exit 7"
         spec = host.spec({"Exec_start": f"touch /alloc/up; {loop}", "Exec_prestop": "sleep 1"})
         async with rig.plugin(host, argv=BLIND) as plugin:
             await plugin.start(spec)

@@ -55,7 +55,7 @@ def test_a_stepped_clock(host: rig.Host, hours: int, deadline: str) -> None:
     async def scenario() -> None:
         before = host.snapshot()
         mark = host.base / "stepped"
-        spec = host.spec({"Exec_start": "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 5"})
+        spec = host.spec({"Exec_start": f"{rig.UNTIL_TOLD}; exit 5"})
         argv = set_by(hours, mark)
         async with rig.plugin(host, argv=argv, teardown_deadline=deadline) as plugin:
             await plugin.start(spec)

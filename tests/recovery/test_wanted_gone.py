@@ -155,7 +155,7 @@ def test_a_teardown_that_never_succeeds_is_told_and_goes_on(host: rig.Host) -> N
 
     async def scenario() -> None:
         before = host.snapshot()
-        spec = host.spec({"Exec_start": "while [ ! -e /alloc/end ]; do sleep 0.05; done; exit 5"})
+        spec = host.spec({"Exec_start": f"{rig.UNTIL_TOLD}; exit 5"})
         async with rig.plugin(host, teardown_deadline="1s") as plugin:
             holder = None
             try:

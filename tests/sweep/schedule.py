@@ -102,8 +102,7 @@ class Run:
         }
         config["Exec_stop"] = "echo exec.stop >> /alloc/hooks"
         config["Exec_start"] = (
-            f"echo $$ >> /alloc/runs; trap 'exit {TERMINATED}' TERM;"
-            f" while [ ! -e /alloc/end ]; do sleep 0.05; done; exit {EXITS}"
+            f"echo $$ >> /alloc/runs; trap 'exit {TERMINATED}' TERM; {rig.UNTIL_TOLD}; exit {EXITS}"
         )
         config["Rctl"] = {"Openfiles": {"Action": "deny", "Amount": "500"}}
         config["Mount_devfs"] = True

@@ -35,9 +35,6 @@ class Past:
         self._tasks[task_id] = None
         try:
             await self.of(node, task_id)
-        except UnknownTaskError:
-            self.forget(task_id)
-            raise
         except UnavailableError as error:
             _log.warning("cannot read now how a task ended", task_id=task_id, error=str(error))
 
@@ -54,6 +51,7 @@ class Past:
         if task is None:
             history = await node.runtime.journal.read(task_id)
             if not history:
+                self.forget(task_id)
                 raise UnknownTaskError(task_id)
             task = self._tasks[task_id] = replay(history)
         return task
